@@ -1,0 +1,1 @@
+"""Who may be in a release, and under which terms it may be used."""

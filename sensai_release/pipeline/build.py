@@ -1,0 +1,115 @@
+"""`build`, `status` and `locate`: drive the pipeline through DVC and say what it did."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sensai_release.errors import ConfigurationError
+from sensai_release.pipeline import versioning
+from sensai_release.pipeline.source import intake_document, list_source, unclaimed_paths
+from sensai_release.pipeline.workspace import Workspace, earlier_releases
+from sensai_release.privacy.policy import refuse_undecided
+
+_REPORTS = {
+    "validate": ("reports/validation.html", "reports/validation.json"),
+    "risk": ("reports/risk.html", "reports/risk.json"),
+    "scan": ("reports/scan.json",),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOutcome:
+    """What a build did: the state of each stage, the exit code of the stage that ended it, reports to read."""
+
+    stages: dict[str, str]
+    exit_code: int
+    verdict: str
+    reports: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "ok": self.exit_code == 0,
+            "stages": self.stages,
+            "verdict": self.verdict,
+            "reports": list(self.reports),
+        }
+
+
+def build(workspace: Workspace, *, workers: int | None = None, quiet: bool = False) -> BuildOutcome:
+    """Runs what has changed. Raises `ConfigurationError`, `InputError` or `ToolError` when it cannot start."""
+    # What can be known before DVC starts is said before it: a wrong schema or source folder in one clear line.
+    refuse_undecided(workspace.schemas)
+    list_source(workspace)
+    if not (workspace.root / ".dvc").is_dir():
+        raise ConfigurationError(
+            "the workspace", "is not under DVC", "Run 'sensai-release init --force' on it: nothing is overwritten."
+        )
+    with workspace.lock():
+        run = versioning.run_pipeline(workspace.root, workers=workers, quiet=quiet)
+    states = {}
+    for stage in versioning.STAGES:
+        if stage == run.failed:
+            states[stage] = "refused" if run.exit_code == 1 else "failed"
+        elif stage in run.ran:
+            states[stage] = "done"
+        else:
+            states[stage] = "not reached" if run.failed else "up to date"
+    return BuildOutcome(
+        stages=states,
+        exit_code=run.exit_code,
+        verdict=_verdict(run),
+        reports=tuple(name for name in _reports(run) if (workspace.root / name).exists()),
+    )
+
+
+def _verdict(run: versioning.PipelineRun) -> str:
+    if run.failed is not None:
+        return f"The build ended at {run.failed}."
+    worked = [stage for stage in run.ran if stage != "intake"]
+    if not worked:
+        return "Nothing has changed: the candidate is up to date."
+    return "The candidate is ready: read the reports, then 'release VERSION'."
+
+
+def _reports(run: versioning.PipelineRun) -> tuple[str, ...]:
+    if run.failed is not None:
+        return _REPORTS.get(run.failed, ())
+    return ("reports/validation.html", "reports/risk.html", "work/datasheet/datasheet.html")
+
+
+def status(workspace: Workspace) -> dict[str, Any]:
+    """Which stages a build would run again, and the releases that lie here."""
+    stale = versioning.changed_stages(workspace.root)
+    if source_changed(workspace) and "validate" not in stale:
+        stale.insert(0, "validate")
+    return {
+        "stages": {
+            stage: "would run" if stage in stale else "up to date" for stage in versioning.STAGES if stage != "intake"
+        },
+        "releases": [path.name for _, path in earlier_releases(workspace)],
+    }
+
+
+def source_changed(workspace: Workspace) -> bool:
+    """True when the source folder is no longer as the last build saw it."""
+    try:
+        known = json.loads((workspace.work / "intake.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    return bool(known != intake_document(workspace))
+
+
+def locate(workspace: Workspace, place: str) -> str:
+    """The name, below the source folder, of a file that a report calls `place`."""
+    pattern, _, number = place.rpartition("#")
+    if number.isdigit() and pattern == "unclaimed":
+        names = unclaimed_paths(workspace)
+        if 1 <= int(number) <= len(names):
+            return names[int(number) - 1]
+    for files in list_source(workspace).files.values():
+        for file in files:
+            if file.place == place:
+                return file.path.relative_to(workspace.source).as_posix()
+    raise ConfigurationError("PLACE", "names no file of the source folder", "Copy it from the report, in quotes.")

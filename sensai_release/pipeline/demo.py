@@ -1,0 +1,138 @@
+"""`demo`: the whole story on a synthetic cohort, told by the same functions that the commands call.
+
+Two releases with a withdrawal between them, verification, the difference, and a tampered copy that must be refused.
+Nothing in it is special to the demonstration but the data, which are invented.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sensai_release.errors import OutputExistsError, ToolError
+from sensai_release.pipeline import versioning
+from sensai_release.pipeline.build import build
+from sensai_release.pipeline.describe import compare
+from sensai_release.pipeline.publish import release
+from sensai_release.pipeline.trusting import KEY_DIR_VARIABLE, add_people
+from sensai_release.pipeline.workspace import Workspace, init_workspace
+from sensai_release.privacy.keyfile import write_private_key
+from sensai_release.release.manifest import ENVELOPE
+from sensai_release.release.trust import load_trust
+from sensai_release.release.verify import verify_release
+from sensai_release.table.synthetic import generate_source
+
+Say = Callable[[str], None]
+
+
+def demo(folder: Path, *, participants: int, seed: int, say: Say, quiet: bool = True) -> dict[str, Any]:
+    """Tells the story in `folder`, which must be new; returns what held and what to open.
+
+    Raises `OutputExistsError` when the folder is in use.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputExistsError("DIR", "is already there", "Name a new folder for the demonstration.")
+    folder.mkdir(parents=True, exist_ok=True)
+    workspace = Workspace(root=folder / "workspace")
+    keys = folder / "keys"
+    say("1  A workspace, and keys that stay outside it")
+    init_workspace(workspace.root)
+    versioning.set_up(workspace.root, name=workspace.params.series)
+    keys.mkdir(mode=0o700)
+    write_private_key(keys / "root.key", role="root", name="Demonstration root key")
+    write_private_key(keys / "steward.key", role="steward", name="Demonstration data steward")
+    trust_file = folder / "trust.json"
+    add_people(trust_file, [keys / "steward.key.pub"])
+
+    say(f"2  A synthetic cohort of {participants} invented participants, in the tools' own dialects")
+    workspace.source.parent.mkdir(exist_ok=True)
+    generate_source(workspace.source, workspace.schemas, participants=participants, sessions=3, seconds=12, seed=seed)
+    first = _cut(workspace, keys, "1.0.0", "3  Build and release 1.0.0", say, quiet=quiet)
+    say("4  One participant withdraws consent")
+    _withdraw(workspace)
+    second = _cut(workspace, keys, "2.0.0", "5  Build and release 2.0.0", say, quiet=quiet)
+
+    trust = load_trust(trust_file)
+    verdicts = {path.name: verify_release(path, trust=trust) for path in (first, second)}
+    for name, report in verdicts.items():
+        say(f"6  verify {name}: {report.verdict}")
+    difference = compare(first, second, html=folder / "difference.html")
+    say(f"7  diff: participants removed {difference['tables'][workspace.params.person_table]['rows_removed']}")
+    tampered = _tamper(second, folder / "tampered")
+    refused = verify_release(tampered, trust=trust)
+    say(f"8  verify a copy with one changed byte: {refused.verdict}")
+    held = all(report.ok for report in verdicts.values()) and not refused.ok and not difference["identical"]
+    return {
+        "ok": held,
+        "synthetic": True,
+        "verified": {name: report.verdict for name, report in verdicts.items()},
+        "tampered": refused.verdict,
+        "open": {
+            "The validation report": str(workspace.root / "reports" / "validation.html"),
+            "The disclosure risk": str(workspace.root / "reports" / "risk.html"),
+            "The newest release": str(second),
+            "Its datasheet": str(second / "datasheet.html"),
+            "The difference of the two": str(folder / "difference.html"),
+            "Whom to trust": str(trust_file),
+            "The copy that verify refuses": str(tampered),
+        },
+    }
+
+
+def _cut(workspace: Workspace, keys: Path, version: str, title: str, say: Say, *, quiet: bool) -> Path:
+    say(title)
+    before = os.environ.get(KEY_DIR_VARIABLE)
+    os.environ[KEY_DIR_VARIABLE] = str(keys.resolve())
+    try:
+        outcome = build(workspace, quiet=quiet)
+        if outcome.exit_code:
+            raise ToolError("build", outcome.verdict, "See the lines above; try --participants with a larger number.")
+        done = release(workspace, version, key=keys / "steward.key")
+    finally:
+        if before is None:
+            del os.environ[KEY_DIR_VARIABLE]
+        else:
+            os.environ[KEY_DIR_VARIABLE] = before
+    say(f"   {done.files} files, signed by key {done.signer}")
+    return workspace.releases / done.name
+
+
+def _withdraw(workspace: Workspace) -> None:
+    """Writes a withdrawal into the synthetic consent ledger: the first person who is in the release leaves."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.csv
+
+    entry = workspace.params.raw["consent"]
+    source = workspace.schemas[entry["table"]].source
+    if source is None:
+        raise ToolError("demo", "the consent table has no source file", "Describe it in schemas/.")
+    path = workspace.source / source.file
+    text = pa.csv.ConvertOptions(column_types=dict.fromkeys(_header(path), pa.string()), strings_can_be_null=True)
+    ledger = pa.csv.read_csv(path, convert_options=text)
+    granted = pc.equal(ledger[entry["grant"]["column"]], entry["grant"]["equals"])
+    active = pc.and_(pc.fill_null(granted, False), pc.is_null(ledger[entry["withdrawn"]]))
+    first = pc.index(active, True).as_py()
+    index = ledger.column_names.index(entry["withdrawn"])
+    rows = pa.array(range(len(ledger)))
+    dates = pc.if_else(pc.equal(rows, first), "2026-06-30", ledger[entry["withdrawn"]])
+    ledger = ledger.set_column(index, entry["withdrawn"], dates)
+    pa.csv.write_csv(ledger, path, pa.csv.WriteOptions(quoting_style="none", quoting_header="none"))
+
+
+def _header(path: Path) -> list[str]:
+    with path.open(encoding="utf-8") as file:
+        return file.readline().strip().split(",")
+
+
+def _tamper(release_folder: Path, copy: Path) -> Path:
+    """A copy of a release in which one byte of one data file has changed."""
+    shutil.copytree(release_folder, copy)
+    victim = min(path for path in (copy / "data").rglob("*.parquet") if path.name != ENVELOPE)
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 1
+    victim.write_bytes(bytes(data))
+    return copy

@@ -1,0 +1,207 @@
+"""git and DVC, the only module that starts them: set-up, the pipeline run, and the record of a release.
+
+DVC's analytics and update check stay off, and its site cache stays inside the workspace. What goes into a release
+is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sensai_release.errors import ToolError
+
+JOURNAL_VARIABLE = "SENSAI_RELEASE_JOURNAL"
+"""Names the file in which a stage, started by DVC for `build`, notes how it ended."""
+
+STAGES = ("intake", "validate", "pseudonymise", "deidentify", "risk", "datasheet", "package", "scan")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineRun:
+    """Which stages ran, and the exit code of the one that ended the run (0 when none did)."""
+
+    ran: tuple[str, ...]
+    failed: str | None
+    exit_code: int
+
+
+def set_up(root: Path, *, name: str) -> None:
+    """Makes a git repository with DVC in `root` where there is none, with a local default remote.
+
+    Raises `ToolError` when git is missing or refuses.
+    """
+    if not (root / ".git").exists():
+        _git(root, "init", "--quiet", "--initial-branch=main")
+    if not (root / ".dvc").exists():
+        inside = Path(_git(root, "rev-parse", "--show-toplevel").strip()).resolve() != root.resolve()
+        _dvc(root, ["init", "--quiet", *(["--subdir"] if inside else [])])
+        config = root / ".dvc" / "config"
+        config.write_text(
+            "[core]\n    analytics = false\n    check_update = false\n    remote = store\n"
+            "['remote \"store\"']\n    url = ../release-store\n",
+            encoding="utf-8",
+        )
+        # The source folder is no output of DVC, and walking a thousand recordings would slow every command.
+        (root / ".dvcignore").write_text("/data/\n", encoding="utf-8")
+    made = [".dvcignore", ".dvc/config", ".dvc/.gitignore", *_definition(root)]
+    _commit(root, f"Set up the release workspace of {name}", made)
+
+
+def run_pipeline(root: Path, *, workers: int | None, quiet: bool) -> PipelineRun:
+    """`dvc repro` in the workspace. The stages write to this process's stderr; DVC itself stays silent.
+
+    Raises `ToolError` when DVC fails for a reason of its own.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Path(folder) / "journal"
+        journal.touch()
+        environment = _environment(root) | {JOURNAL_VARIABLE: str(journal)}
+        if workers is not None:
+            environment["SENSAI_RELEASE_JOBS"] = str(workers)
+        if quiet:
+            environment["SENSAI_RELEASE_QUIET"] = "1"
+        done = subprocess.run(  # the stages' stdout is for people too, and ours may be promised to a JSON document
+            [sys.executable, "-m", "dvc", "repro", "--quiet"], cwd=root, env=environment, stdout=sys.stderr, check=False
+        )
+        entries = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    ran = tuple(entry["stage"] for entry in entries)
+    failed = next((entry for entry in entries if entry["exit"] != 0), None)
+    if failed is not None:
+        return PipelineRun(ran=ran, failed=failed["stage"], exit_code=failed["exit"])
+    if done.returncode != 0:
+        raise ToolError("dvc repro", "could not run the pipeline", "Run 'dvc repro' in the workspace to see why.")
+    return PipelineRun(ran=ran, failed=None, exit_code=0)
+
+
+def note_stage(stage: str, exit_code: int) -> None:
+    """Called at the end of a stage: tells the `build` that started it how it went."""
+    path = os.environ.get(JOURNAL_VARIABLE)
+    if path:
+        with Path(path).open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps({"stage": stage, "exit": exit_code}) + "\n")
+
+
+def changed_stages(root: Path) -> list[str]:
+    """The stages that `dvc repro` would run again, the always-run intake left out."""
+    answer = _dvc(root, ["status", "--json"])
+    return [stage for stage in STAGES if stage != "intake" and stage in json.loads(answer or "{}")]
+
+
+def record_release(root: Path, name: str, message: str) -> bool:
+    """`dvc add`, `dvc push` to the default remote, one git commit and an annotated tag for a published release.
+
+    Safe to repeat after an interruption: what is already done is left as it is. Returns whether it was pushed, which
+    needs a remote in .dvc/config.
+    """
+    remote = _has_remote(root)
+    added = ["add", "--quiet", f"releases/{name}"]
+    _dvc(root, added, *([["push", "--quiet", f"releases/{name}.dvc"]] if remote else []))
+    _commit(root, message, [f"releases/{name}.dvc", "reports/metrics", *_definition(root)])
+    if not is_tagged(root, name):
+        _git(root, "tag", "--annotate", "--message", message, name)
+    return remote
+
+
+def log_text(root: Path) -> str:
+    """What git's history and tags say in words, and the names of all files in it; empty where there is no history."""
+    if not (root / ".git").exists() or not _git(root, "rev-list", "--all", "--max-count=1").strip():
+        return ""
+    # No authors and dates: whose history it is, is meant to be known.
+    history = _git(root, "log", "--all", "--name-only", "--format=%s%n%b")
+    return history + _git(root, "for-each-ref", "--format=%(refname) %(contents)")
+
+
+def is_tagged(root: Path, name: str) -> bool:
+    return bool(_git(root, "tag", "--list", name).strip())
+
+
+def _has_remote(root: Path) -> bool:
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read([root / ".dvc" / "config", root / ".dvc" / "config.local"], encoding="utf-8")
+    return bool(settings.get("core", "remote", fallback=""))
+
+
+def would_be_tracked(path: Path) -> bool:
+    """True when a file there would lie in a git work tree that does not ignore it."""
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        return False
+    try:
+        inside = subprocess.run(
+            ["git", "rev-parse", "--is-inside-work-tree"], cwd=folder, capture_output=True, check=False
+        )
+        ignored = subprocess.run(
+            ["git", "check-ignore", "--quiet", path.name], cwd=folder, capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        return False
+    return inside.stdout.strip() == b"true" and ignored.returncode == 1
+
+
+def _definition(root: Path) -> list[str]:
+    names = ("params.yaml", "dvc.yaml", "dvc.lock", "schemas", "datasheets", ".gitignore", "releases/.gitignore")
+    return [name for name in names if (root / name).exists()]
+
+
+def _commit(root: Path, message: str, paths: Sequence[str]) -> None:
+    """Commits these paths and nothing else that may be staged."""
+    _git(root, "add", "--", *paths)
+    staged = subprocess.run(
+        ["git", "diff", "--cached", "--quiet", "--", *paths], cwd=root, env=_environment(root), check=False
+    )
+    if staged.returncode:
+        _git(root, "commit", "--quiet", "--no-verify", "--message", message, "--only", "--", *paths)
+
+
+def _environment(root: Path) -> dict[str, str]:
+    environment = dict(os.environ)
+    environment["DVC_NO_ANALYTICS"] = "1"
+    # DVC's default is a world-writable folder in /var/tmp, where file names of this workspace would lie open.
+    environment["DVC_SITE_CACHE_DIR"] = str(root.resolve() / ".dvc" / "tmp" / "site")
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
+    return environment
+
+
+def _git(root: Path, *arguments: str) -> str:
+    identity: list[str] = []
+    if arguments[0] in ("commit", "tag") and not _has_identity(root):
+        identity = ["-c", "user.name=sensai-release", "-c", "user.email=sensai-release@localhost"]
+    return _run(root, ["git", *identity, *arguments], f"git {arguments[0]}")
+
+
+def _has_identity(root: Path) -> bool:
+    answer = subprocess.run(
+        ["git", "config", "user.email"], cwd=root, env=_environment(root), capture_output=True, check=False
+    )
+    return answer.returncode == 0 or "GIT_AUTHOR_EMAIL" in os.environ
+
+
+# Several commands in one process: starting DVC takes longer than what it does here.
+_DVC = "import json, sys; from dvc.cli import main; sys.exit(next(filter(None, map(main, json.loads(sys.argv[1]))), 0))"
+
+
+def _dvc(root: Path, *commands: Sequence[str]) -> str:
+    names = " and ".join(f"dvc {command[0]}" for command in commands)
+    return _run(root, [sys.executable, "-c", _DVC, json.dumps(commands)], names)
+
+
+def _run(root: Path, command: Sequence[str], name: str) -> str:
+    environment: Mapping[str, str] = _environment(root)
+    try:
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise ToolError(name, "is not installed", "Install git, then try again.") from None
+    if done.returncode != 0:
+        # The tool's own words can hold paths of this machine; the exit code and the command are enough to go on.
+        raise ToolError(
+            name, f"ended with exit code {done.returncode}", f"Run '{name}' by hand in the workspace to see why."
+        )
+    return done.stdout

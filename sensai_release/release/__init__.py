@@ -1,0 +1,1 @@
+"""What leaves the building: datasheet, metadata, manifest, signatures, verification, difference."""

@@ -1,0 +1,182 @@
+"""What changed between two releases of one series, told so that the report itself reveals no one.
+
+Compares files byte by byte and tables by their primary keys (a table without a usable one as a multiset of rows).
+Counts that stand for fewer than `minimum` persons are masked, whatever their size: 600 changed windows of one person
+read `<10`, and so does one. It trusts neither release: whether their bytes are those that were signed is for `verify`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sensai_release.errors import ReleaseFormatError
+from sensai_release.release.tablediff import Comparer, TableDiff
+from sensai_release.release.tables import Count, ReleasedTables, load_dictionaries, read_json_object
+
+_ENVELOPE = "manifest.dsse.json"
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesDiff:
+    """Payload files by path. `signatures_changed` speaks of the envelope, which is about the release and not in it."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    unchanged: int
+    signatures_changed: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseDiff:
+    """The difference of two releases. `identical`: every payload file is the same, byte for byte."""
+
+    series: str
+    old: str
+    new: str
+    synthetic: bool
+    minimum: int
+    files: FilesDiff
+    tables: Mapping[str, TableDiff]
+    participants: Mapping[str, Count]
+    labels: Mapping[str, Mapping[str, Mapping[str, Count]]]
+    risk: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def identical(self) -> bool:
+        return not (self.files.added or self.files.removed or self.files.changed)
+
+    @property
+    def same_data(self) -> bool:
+        """No table differs, though other files may."""
+        return all(table.same for table in self.tables.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "identical": self.identical,
+            "same_data": self.same_data,
+            "series": self.series,
+            "old": self.old,
+            "new": self.new,
+            "synthetic": self.synthetic,
+            "minimum": self.minimum,
+            "files": self.files.to_dict(),
+            "tables": {name: table.to_dict() for name, table in self.tables.items()},
+            "participants": dict(self.participants),
+            "labels": {name: {way: dict(cells) for way, cells in label.items()} for name, label in self.labels.items()},
+            "risk": {name: dict(side) for name, side in self.risk.items()},
+        }
+
+
+def diff_releases(old: Path, new: Path, *, minimum: int = 10) -> ReleaseDiff:
+    """Compares two release directories of one series; `minimum` persons must stand behind a printed count.
+
+    Raises `ReleaseFormatError` when a path is no release directory, when the two are of different series, or when a
+    document or a table of one cannot be read.
+    """
+    names = [_identity(root, place) for root, place in ((old, "OLD"), (new, "NEW"))]
+    if names[0]["series"] != names[1]["series"]:
+        raise ReleaseFormatError("NEW", "belongs to another series than OLD", "Name two releases of one series.")
+    files, bytes_same = _diff_files(old, new)
+    sides = [ReleasedTables(root / "data", load_dictionaries(root / "schemas")) for root in (old, new)]
+    for side in sides:
+        for name in side.names:
+            if name not in side.dictionaries:
+                raise ReleaseFormatError(f"data/{name}", "has no data dictionary in schemas/", "Run 'verify' on it.")
+    before, after = sides
+    comparer = Comparer(before, after, minimum)
+    tables = {
+        name: comparer.table(name, unchanged=name in bytes_same)
+        for name in sorted(set(before.names) | set(after.names))
+    }
+    return ReleaseDiff(
+        series=names[0]["series"],
+        old=names[0]["version"],
+        new=names[1]["version"],
+        synthetic=any(name["synthetic"] for name in names),
+        minimum=minimum,
+        files=files,
+        tables=tables,
+        participants=comparer.participants(),
+        labels=comparer.labels(),
+        risk={"before": _risk(old), "after": _risk(new)},
+    )
+
+
+def _identity(root: Path, place: str) -> dict[str, Any]:
+    if not root.is_dir() or not (root / "manifest.json").is_file():
+        raise ReleaseFormatError(place, "is not a release directory", "Name a folder that holds a manifest.json.")
+    predicate = read_json_object(root / "manifest.json", f"{place}: manifest.json").get("predicate")
+    if not isinstance(predicate, dict) or not all(isinstance(predicate.get(k), str) for k in ("series", "version")):
+        raise ReleaseFormatError(f"{place}: manifest.json", "names no series and version", "Run 'verify' on it.")
+    return {
+        "series": predicate["series"],
+        "version": predicate["version"],
+        "synthetic": predicate.get("synthetic") is True,
+    }
+
+
+def _walk(root: Path) -> dict[str, Path]:
+    """Every file of a release by its path below it. Links and devices are refused, never followed."""
+    found = {}
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            mode = path.lstat().st_mode
+            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+                place = ascii(path.relative_to(root).as_posix()).strip("'")
+                raise ReleaseFormatError(place, "is a link or a device", "Take a fresh copy of the release.")
+            if stat.S_ISREG(mode):
+                found[path.relative_to(root).as_posix()] = path
+    return found
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as left, other.open("rb") as right:
+        while block := left.read(_BLOCK):
+            if block != right.read(_BLOCK):
+                return False
+    return True
+
+
+def _diff_files(old: Path, new: Path) -> tuple[FilesDiff, set[str]]:
+    """The files, and the names of the tables whose bytes and data dictionary are all the same."""
+    before, after = _walk(old), _walk(new)
+    both = sorted(before.keys() & after.keys())
+    changed = {name for name in both if not _same_bytes(before[name], after[name])}
+    only = {*(before.keys() ^ after.keys()), *changed}
+    differing = {name.split("/")[1].removesuffix(".json") for name in only if name.startswith(("data/", "schemas/"))}
+    files = FilesDiff(
+        added=tuple(sorted(after.keys() - before.keys() - {_ENVELOPE})),
+        removed=tuple(sorted(before.keys() - after.keys() - {_ENVELOPE})),
+        changed=tuple(sorted(changed - {_ENVELOPE})),
+        unchanged=len(set(both) - changed - {_ENVELOPE}),
+        signatures_changed=_ENVELOPE in only,
+    )
+    return files, {name.split("/")[1] for name in both if name.startswith("data/")} - differing
+
+
+def _risk(root: Path) -> dict[str, Any]:
+    """What a release's own risk report says, in the few numbers that a reader compares; empty without a report."""
+    path = root / "reports" / "risk.json"
+    if not path.exists():
+        return {}
+    report = read_json_object(path, "reports/risk.json")
+    found = {key: report[key] for key in ("ok", "k_min") if key in report}
+    # Numbers of persons before and after would undo the mask over those who came and went.
+    gates = [
+        {"name": gate["name"], "ok": gate["ok"], "value": gate["value"] if gate["name"] == "k_min" else None}
+        for gate in report.get("gate", ())
+    ]
+    return found | {"gate": gates}

@@ -1,0 +1,177 @@
+"""The facts that a datasheet states: counted from the released tables, masked, and named.
+
+An answer never holds a number typed by hand: it names a fact (`{persons}`), and this module is where the fact comes
+from. What is asked and answered is `datasheet`'s; what is measured about risk is `privacy.risk`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow.compute as pc
+
+from sensai_release.privacy.masking import mask_counts, masked
+from sensai_release.release.tables import Count, ReleasedTables, holders, in_order, label_columns, mask_rows
+
+Value: TypeAlias = int | float | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """`context` is what params.yaml says, `values` what was counted; both can be named in an answer.
+
+    `tables`: `table`, `title`, `rows`, `columns` (a number). `missing`: `table`, `column`, `missing` cells and their
+    `share` of the rows (`None` where the count is masked), for columns with any. `labels` and `subpopulations`: for
+    `table.column` the number of persons who have each value at least once. `sessions_per_person`: persons by number of
+    sessions. `gate`: the risk gate. Counts below `minimum` persons read `<10`, and those that would reveal one `>=10`.
+    """
+
+    minimum: int
+    context: Mapping[str, Value]
+    values: Mapping[str, Value]
+    tables: tuple[Mapping[str, Any], ...] = ()
+    missing: tuple[Mapping[str, Any], ...] = ()
+    labels: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)
+    subpopulations: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)
+    sessions_per_person: Mapping[str, Count] = field(default_factory=dict)
+    gate: tuple[Mapping[str, Any], ...] = ()
+
+    def named(self) -> dict[str, Value]:
+        """Every fact that a placeholder can name."""
+        return {**self.context, **self.values}
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "minimum": self.minimum,
+            "context": dict(self.context),
+            "values": dict(self.values),
+            "tables": [dict(entry) for entry in self.tables],
+            "missing": [dict(entry) for entry in self.missing],
+            "labels": {name: dict(cells) for name, cells in self.labels.items()},
+            "subpopulations": {name: dict(cells) for name, cells in self.subpopulations.items()},
+            "sessions_per_person": dict(self.sessions_per_person),
+            "gate": [dict(entry) for entry in self.gate],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Facts:
+        values = {name: data[name] for name in cls.__dataclass_fields__}
+        for name in ("tables", "missing", "gate"):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+
+def study_context(params: Mapping[str, Any]) -> dict[str, Value]:
+    """The named facts that params.yaml holds: the study, the series, the profile and its thresholds."""
+    profile = params["profiles"][params["profile"]]
+    study = {name: value for name, value in params["study"].items() if name != "id"}
+    return {
+        "study": params["study"]["id"],
+        **study,
+        "series": params["series"],
+        "profile": params["profile"],
+        "profile_description": profile["description"],
+        "k": profile["k"],
+        "max_suppressed_percent": round(100 * profile["max_suppressed"], 6),
+        "folds": params["folds"]["count"],
+        "sessions_table": params["sessions"]["table"],
+    }
+
+
+def compute_facts(
+    tables: ReleasedTables,
+    *,
+    context: Mapping[str, Value],
+    risk: Mapping[str, Any] | None = None,
+    minimum: int = 10,
+) -> Facts:
+    """Counts the facts of a candidate or a release; `risk` is its risk report as JSON.
+
+    Raises `ReleaseFormatError` when a table cannot be read.
+    """
+    names = [name for name in tables.names if name in tables.dictionaries]
+    sessions = str(context.get("sessions_table", ""))
+    overview = tuple(_overview(tables, name, minimum) for name in names)
+    missing = tuple(entry for name in names for entry in _missing(tables, name, minimum))
+    values: dict[str, Value] = {
+        "minimum": minimum,
+        "persons": masked(len(tables.everyone()), minimum),
+        "tables": len(names),
+        "columns": sum(entry["columns"] for entry in overview),
+        "columns_with_missing_values": len(missing),
+        **{f"rows.{entry['table']}": entry["rows"] for entry in overview},
+        **{f"columns.{entry['table']}": entry["columns"] for entry in overview},
+    }
+    if sessions in names:
+        values["sessions"] = values[f"rows.{sessions}"]
+    if risk is not None:
+        values["k_min"] = risk["k_min"]
+        values["gate_verdict"] = "passed" if risk["ok"] else "not passed"
+    return Facts(
+        minimum=minimum,
+        context=dict(context),
+        values=values,
+        tables=overview,
+        missing=missing,
+        labels=_distributions(tables, names, minimum, labels=True),
+        subpopulations=_distributions(tables, names, minimum, labels=False),
+        sessions_per_person=_sessions_per_person(tables, sessions, minimum) if sessions in names else {},
+        gate=tuple(
+            {key: gate[key] for key in ("name", "value", "limit", "ok")} for gate in (risk or {}).get("gate", ())
+        ),
+    )
+
+
+def _overview(tables: ReleasedTables, name: str, minimum: int) -> dict[str, Any]:
+    rows = mask_rows(np.ones(tables.rows(name), dtype=bool), tables.person_codes(name), minimum)
+    title = tables.dictionaries[name]["title"]
+    return {"table": name, "title": title, "rows": rows, "columns": len(tables.schema(name).names)}
+
+
+def _missing(tables: ReleasedTables, name: str, minimum: int) -> list[dict[str, Any]]:
+    """The columns of a table that have missing cells (null or NaN), one column in memory at a time."""
+    rows, people = tables.rows(name), tables.person_codes(name)
+    found = []
+    for column in tables.schema(name).names:
+        absent = np.asarray(pc.is_null(tables.column(name, column), nan_is_null=True).to_numpy())
+        count = mask_rows(absent, people, minimum)
+        if count != 0:
+            share = round(count / rows, 4) if isinstance(count, int) else None
+            found.append({"table": name, "column": column, "missing": count, "share": share})
+    return found
+
+
+def _distributions(
+    tables: ReleasedTables, names: list[str], minimum: int, *, labels: bool
+) -> dict[str, dict[str, Count]]:
+    """Persons by value, for the label columns or for the quasi-identifiers that are categories."""
+    result = {}
+    for name in names:
+        dictionary = tables.dictionaries[name]
+        chosen = label_columns(dictionary) if labels else _quasi_identifiers(dictionary)
+        declared = {column["name"]: column.get("categories") or () for column in dictionary["columns"]}
+        for column in chosen:
+            held = holders(tables, name, column)
+            values = in_order({*held, *declared[column]}, declared[column])
+            counts = {value: len(held.get(value, ())) for value in values}
+            result[f"{name}.{column}"] = mask_counts(counts, minimum)
+    return result
+
+
+def _quasi_identifiers(dictionary: Mapping[str, Any]) -> list[str]:
+    return [
+        column["name"]
+        for column in dictionary["columns"]
+        if column["role"] == "quasi_identifier" and column["dtype"] == "category"
+    ]
+
+
+def _sessions_per_person(tables: ReleasedTables, sessions: str, minimum: int) -> dict[str, Count]:
+    people = tables.person_codes(sessions)
+    if people is None or not len(people):
+        return {}
+    sizes = np.bincount(np.bincount(people))
+    return mask_counts({str(size): int(count) for size, count in enumerate(sizes) if size}, minimum)

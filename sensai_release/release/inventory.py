@@ -1,0 +1,188 @@
+"""A release directory as bytes on disk: what lies in it, and the SHA-256 of each file.
+
+Every file is opened relative to the directory's own descriptor, one path component at a time and never through a
+link, so that nothing outside the directory is ever read. What should be there is for `manifest` and `verify` to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from sensai_release.errors import ReleaseFormatError
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes hashed so far and the bytes to hash in all."""
+
+EntryKind = Literal["file", "folder", "link", "other"]
+
+_COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}(?<!\.)")
+_DEVICE_NAME = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_MAXIMUM_ENTRIES = 200_000
+_MAXIMUM_FOLDERS_DEEP = 16
+_CHUNK = 1 << 20
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing in the directory: `path` is relative, with `/`; `size` is in bytes (0 unless a file)."""
+
+    path: str
+    kind: EntryKind
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """What was read of one file. `sha256` is None when the file could not be read, or is longer than expected."""
+
+    path: str
+    size: int
+    sha256: str | None
+
+
+def is_plain_path(path: str) -> bool:
+    """Whether every component of a relative path is plain ASCII that all common file systems keep as it is."""
+    components = path.split("/")
+    return len(components) <= _MAXIMUM_FOLDERS_DEEP and all(
+        _COMPONENT.fullmatch(component) and not _DEVICE_NAME.fullmatch(component) for component in components
+    )
+
+
+@contextmanager
+def open_folder(root: Path) -> Iterator[int]:
+    """The descriptor of a release directory. Raises `ReleaseFormatError` when `root` is no readable directory."""
+    try:
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        raise ReleaseFormatError(
+            root.name or "release",
+            "is not a directory that can be read",
+            "Give the path of a release directory (the folder that holds manifest.json).",
+        ) from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def list_entries(folder: int) -> tuple[Entry, ...]:
+    """Everything below an open directory, sorted by path; links are listed and never followed.
+
+    Raises `OSError` when a folder cannot be listed, or when there are absurdly many entries or levels.
+    """
+    found: list[Entry] = []
+    _list_below(folder, "", found)
+    return tuple(sorted(found, key=lambda entry: entry.path))
+
+
+def _list_below(folder: int, prefix: str, found: list[Entry]) -> None:
+    if prefix.count("/") > _MAXIMUM_FOLDERS_DEEP:
+        raise OSError("too many levels of folders")
+    with os.scandir(folder) as scan:
+        entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in islice(scan, _MAXIMUM_ENTRIES + 1)]
+    if len(found) + len(entries) > _MAXIMUM_ENTRIES:
+        raise OSError("too many entries")
+    for name, status in entries:
+        path, kind = prefix + name, _kind(status.st_mode)
+        found.append(Entry(path=path, kind=kind, size=status.st_size if kind == "file" else 0))
+        if kind == "folder":
+            below = os.open(name, _OPEN_FOLDER, dir_fd=folder)
+            try:
+                _list_below(below, f"{path}/", found)
+            finally:
+                os.close(below)
+
+
+def _kind(mode: int) -> EntryKind:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "link" if stat.S_ISLNK(mode) else "other"
+
+
+@contextmanager
+def open_file(folder: int, path: str) -> Iterator[BinaryIO]:
+    """A regular file below an open directory, unbuffered. Raises `OSError` for links, devices and what is not there."""
+    *parents, name = path.split("/")
+    opened: list[int] = []
+    try:
+        for parent in parents:
+            opened.append(os.open(parent, _OPEN_FOLDER, dir_fd=opened[-1] if opened else folder))
+        descriptor = os.open(name, _OPEN_FILE, dir_fd=opened[-1] if opened else folder)
+    finally:
+        for parent_descriptor in opened:
+            os.close(parent_descriptor)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("not a regular file")
+        yield file
+
+
+def read_file(folder: int, path: str, *, limit: int) -> bytes:
+    """The whole of a file below an open directory. Raises `OSError`, also when it is longer than `limit` bytes."""
+    with open_file(folder, path) as file:
+        blocks: list[bytes] = []
+        left = limit + 1
+        while left > 0 and (block := file.read(min(_CHUNK, left))):
+            blocks.append(block)
+            left -= len(block)
+    if left <= 0:
+        raise OSError("longer than allowed")
+    return b"".join(blocks)
+
+
+def hash_files(folder: int, sizes: Mapping[str, int], on_progress: Progress | None = None) -> Iterator[Digest]:
+    """SHA-256 of each file, in the order given; `sizes` holds the expected size of each, in bytes.
+
+    At most one byte more than the expected size is read. Uses one thread for each core (hashing releases the
+    interpreter lock) and a fixed amount of memory.
+    """
+    total = sum(sizes.values())
+    done = 0
+    workers = min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="sha256") as pool:
+        for digest in pool.map(lambda item: _hash_file(folder, *item), sizes.items()):
+            yield digest
+            done += sizes[digest.path]
+            if on_progress is not None:
+                on_progress(done, total)
+
+
+def _hash_file(folder: int, path: str, expected: int) -> Digest:
+    state, size = hashlib.sha256(), 0
+    buffer = memoryview(bytearray(min(_CHUNK, expected + 1)))
+    try:
+        with open_file(folder, path) as file:
+            while count := os.readv(file.fileno(), [buffer[: expected + 1 - size]]):
+                state.update(buffer[:count])
+                size += count
+                if size > expected:
+                    return Digest(path=path, size=os.fstat(file.fileno()).st_size, sha256=None)
+    except OSError:
+        return Digest(path=path, size=size, sha256=None)
+    return Digest(path=path, size=size, sha256=state.hexdigest())
+
+
+def folders_of(paths: Iterable[str]) -> frozenset[str]:
+    """Every folder that the given files lie in, at any depth."""
+    return frozenset(str(parent) for path in paths for parent in Path(path).parents if str(parent) != ".")
+
+
+def printable(path: str) -> str:
+    """A path that is safe to print: control, bidirectional and undecodable characters are escaped, long ones cut."""
+    shown = path if path.isascii() and path.isprintable() else ascii(path)[1:-1]
+    return shown if len(shown) <= 200 else f"{shown[:197]}..."

@@ -1,0 +1,574 @@
+#!/usr/bin/env python3
+"""Checks the release that this file lies in: nothing missing, nothing added, nothing changed, and who signed it.
+
+    python3 verify.py [DIRECTORY] --key steward.pub
+    python3 verify.py [DIRECTORY] --trust trust.json
+    python3 verify.py [DIRECTORY] --integrity-only
+
+One file, Python 3.8 or later, no other package; it reads and never writes. Get the public key or the trust file from
+the people who made the release, never from the release itself. Whoever could change the release could also change this
+file: when that matters, use a copy of it from elsewhere, or OpenSSL (README.md).
+Exit code 0: verified. 1: the verdict is no. 2: the check could not be done.
+
+It checks signatures, the file set, sizes, SHA-256 and SHA256SUMS. That tables fit their data dictionaries is left to
+`sensai-release verify`. Ed25519 follows RFC 8032, the envelope DSSE v1, the manifest in-toto Statement v1.
+"""
+# ruff: noqa: PTH100, PTH118, PTH120, PTH123, UP006, UP031, UP035, UP045
+# Python 3.8 has to read this file, hence the old forms; paths stay text, since a hostile name must stay as it is.
+# Nothing may be imported before the next lines, not even __future__: Python looks into the folder of the script first,
+# where a stranger may have put a json.py.
+
+import sys
+
+if __name__ == "__main__" and not sys.flags.isolated and not getattr(sys.flags, "safe_path", False):
+    del sys.path[0]
+    sys.dont_write_bytecode = True
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import re
+import stat
+import time
+import unicodedata
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
+
+MANIFEST = "manifest.json"
+ENVELOPE = "manifest.dsse.json"
+CHECKSUMS = "SHA256SUMS"
+UNLISTED = {MANIFEST, ENVELOPE, CHECKSUMS}
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "urn:sensai-release:predicate:release:1"
+MAXIMUM_BYTES = 128 << 20
+MAXIMUM_ENTRIES = 200000
+MAXIMUM_DEPTH = 32
+CHUNK = 1 << 20
+
+Problem = Tuple[str, str, str]  # code, path, sentence
+
+
+class UnusableError(Exception):
+    """The check could not be done (exit code 2)."""
+
+
+class MalformedError(Exception):
+    """A document of the release is not what it should be."""
+
+
+# --- Ed25519 (RFC 8032, section 5.1), verification only; slow, and not secret, so timing does not matter -----------
+
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+SQRT_MINUS_ONE = pow(2, (P - 1) // 4, P)
+
+Point = Tuple[int, int, int, int]  # extended homogeneous coordinates (X, Y, Z, T), section 5.1.4
+IDENTITY: Point = (0, 1, 1, 0)
+
+
+def add_points(one: Point, other: Point) -> Point:
+    a = (one[1] - one[0]) * (other[1] - other[0]) % P
+    b = (one[1] + one[0]) * (other[1] + other[0]) % P
+    c = 2 * one[3] * other[3] * D % P
+    d = 2 * one[2] * other[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def multiply(scalar: int, point: Point) -> Point:
+    result = IDENTITY
+    while scalar:
+        if scalar & 1:
+            result = add_points(result, point)
+        point = add_points(point, point)
+        scalar >>= 1
+    return result
+
+
+def same_point(one: Point, other: Point) -> bool:
+    return (one[0] * other[2] - other[0] * one[2]) % P == 0 and (one[1] * other[2] - other[1] * one[2]) % P == 0
+
+
+def decode_point(data: bytes) -> Optional[Point]:
+    """Section 5.1.3; None unless the bytes are the one canonical encoding of a point of the curve."""
+    number = int.from_bytes(data, "little")
+    y, sign = number & ((1 << 255) - 1), number >> 255
+    if len(data) != 32 or y >= P:
+        return None
+    u, v = (y * y - 1) % P, (D * y * y + 1) % P
+    x = u * pow(v, 3, P) * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
+    if v * x * x % P == -u % P:
+        x = x * SQRT_MINUS_ONE % P
+    if v * x * x % P != u or (x == 0 and sign):
+        return None
+    if x & 1 != sign:
+        x = P - x
+    return (x, y, 1, x * y % P)
+
+
+def decode_base_point() -> Point:
+    point = decode_point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+    if point is None:
+        raise ArithmeticError("the base point is a point of the curve")
+    return point
+
+
+BASE = decode_base_point()
+
+
+def is_safe_key(public: bytes) -> bool:
+    """Whether these are a point of the curve that is not of small order: for those, anybody can make signatures."""
+    point = decode_point(public)
+    return point is not None and not same_point(multiply(8, point), IDENTITY)
+
+
+def ed25519_verifies(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Section 5.1.7, strict: S below L, canonical encodings only, no key of small order, no factor 8."""
+    key = decode_point(public)
+    if key is None or not is_safe_key(public) or len(signature) != 64:
+        return False
+    nonce, s = decode_point(signature[:32]), int.from_bytes(signature[32:], "little")
+    if nonce is None or s >= L:
+        return False
+    k = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % L
+    return same_point(multiply(s, BASE), add_points(nonce, multiply(k, key)))
+
+
+# --- documents ---------------------------------------------------------------------------------------------------
+
+
+def decode_base64(text: Any) -> bytes:
+    try:
+        data = base64.b64decode(text.encode("ascii"), validate=True)
+    except (AttributeError, ValueError):
+        raise MalformedError("holds text that is not base64") from None
+    if base64.b64encode(data).decode("ascii") != text:
+        raise MalformedError("holds base64 that is not in its canonical form")
+    return data
+
+
+def parse_json(data: bytes) -> Any:
+    """UTF-8, no key twice, no NaN, at most MAXIMUM_DEPTH levels."""
+
+    def unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise MalformedError("has the same key twice")
+        return found
+
+    def refuse(_: str) -> NoReturn:
+        raise MalformedError("has a number that JSON does not know")
+
+    depth = deepest = 0
+    for bracket in re.sub(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[^][{}"]+', b"", data, flags=re.DOTALL):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > MAXIMUM_DEPTH:
+        raise MalformedError("is nested too deeply")
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
+    except ValueError:
+        raise MalformedError("is not JSON; it may have been cut short") from None
+
+
+def read_envelope(data: bytes) -> Tuple[bytes, List[Tuple[str, bytes]]]:
+    """The payload, and key id and value of each signature. MalformedError unless in the canonical byte form."""
+    document = parse_json(data)
+    try:
+        pairs = [(item["keyid"], decode_base64(item["sig"])) for item in document["signatures"]]
+        payload = decode_base64(document["payload"])
+        if document["payloadType"] != PAYLOAD_TYPE or not 1 <= len(pairs) <= 64:
+            raise MalformedError("is no envelope over a manifest")
+        if sorted(pairs) != pairs or not all(re.match(r"[0-9a-f]{16}\Z", key_id) for key_id, _ in pairs):
+            raise MalformedError("has its signatures out of order")
+    except (KeyError, TypeError):
+        raise MalformedError("is no envelope") from None
+    signatures = [{"keyid": key_id, "sig": base64.b64encode(value).decode("ascii")} for key_id, value in pairs]
+    canonical = {
+        "payload": base64.b64encode(payload).decode("ascii"),
+        "payloadType": PAYLOAD_TYPE,
+        "signatures": signatures,
+    }
+    if json.dumps(canonical, separators=(",", ":")).encode("ascii") != data:
+        raise MalformedError("is not in its canonical byte form")
+    return payload, pairs
+
+
+def read_manifest(payload: bytes) -> Dict[str, Tuple[str, int]]:
+    """SHA-256 and size of each file. MalformedError when it is no statement of ours, or names what no release holds."""
+    document = parse_json(payload)
+    try:
+        if document["_type"] != STATEMENT_TYPE or document["predicateType"] != PREDICATE_TYPE:
+            raise MalformedError("is a statement of another kind")
+        listed = [(item["name"], item["digest"]["sha256"], item["annotations"]["size"]) for item in document["subject"]]
+        for name, digest, size in listed:
+            if not is_plain_path(name) or name in UNLISTED:
+                raise MalformedError("lists a file under a name that no release has")
+            if not re.match(r"[0-9a-f]{64}\Z", digest) or type(size) is not int or size < 0:
+                raise MalformedError("lists a file without a proper size and SHA-256")
+    except (KeyError, TypeError, AttributeError):
+        raise MalformedError("is no in-toto statement") from None
+    if not listed or len({name.lower() for name, _, _ in listed}) != len(listed):
+        raise MalformedError("lists no file, or a file twice")
+    return {name: (digest, size) for name, digest, size in listed}
+
+
+def is_plain_path(path: str) -> bool:
+    component = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}(?<!\.)"
+    device = r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|/|\Z)"
+    return bool(re.match(rf"(?!{device}){component}(?:/(?!{device}){component}){{0,15}}\Z", path, re.IGNORECASE))
+
+
+def printable(path: str) -> str:
+    shown = ascii(path)[1:-1]
+    return shown if len(shown) <= 200 else shown[:197] + "..."
+
+
+# --- the directory -----------------------------------------------------------------------------------------------
+
+
+def list_directory(root: str) -> Dict[str, Tuple[str, int]]:
+    """Kind (file, folder, link, other) and size of everything below `root`; links are never followed."""
+    found: Dict[str, Tuple[str, int]] = {}
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        with os.scandir(os.path.join(root, prefix)) as entries:
+            for entry in entries:
+                status, path = entry.stat(follow_symlinks=False), prefix + entry.name
+                kind = "other"
+                if stat.S_ISREG(status.st_mode):
+                    kind = "file"
+                elif entry.is_symlink() or getattr(status, "st_reparse_tag", None):
+                    kind = "link"
+                elif stat.S_ISDIR(status.st_mode):
+                    kind = "folder"
+                    waiting.append(path + "/")
+                found[path] = (kind, status.st_size)
+                if len(found) > MAXIMUM_ENTRIES or prefix.count("/") > MAXIMUM_DEPTH:
+                    raise OSError("absurdly many entries")
+    return found
+
+
+def open_below(root: str, path: str) -> int:
+    """A descriptor of a regular file that is reached through no link. Raises OSError."""
+    folder = root
+    for component in path.split("/")[:-1]:
+        folder = os.path.join(folder, component)
+        if not stat.S_ISDIR(os.lstat(folder).st_mode):
+            raise OSError("not a folder")
+    # O_NONBLOCK: opening a named pipe would wait for ever. Windows knows neither flag, and has no such pipes.
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(os.path.join(root, path), flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("not a regular file")
+    return descriptor
+
+
+def read_below(root: str, path: str, limit: int = MAXIMUM_BYTES) -> bytes:
+    with os.fdopen(open_below(root, path), "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError("longer than allowed")
+    return data
+
+
+def sha256_below(root: str, path: str, size: int) -> str:
+    state = hashlib.sha256()
+    with os.fdopen(open_below(root, path), "rb") as file:
+        while size >= 0:
+            block = file.read(min(CHUNK, size + 1))
+            if not block:
+                break
+            state.update(block)
+            size -= len(block)
+    return state.hexdigest()
+
+
+def file_set_problems(found: Dict[str, Tuple[str, int]], expected: Set[str]) -> List[Problem]:
+    folders = {path[: match.start()] for path in expected for match in re.finditer("/", path)}
+    problems: List[Problem] = []
+    for path, (kind, _) in found.items():
+        if kind == "link":
+            problems.append(("file.link", path, "is a link; a release holds plain files only"))
+        elif kind == "other":
+            problems.append(("file.special", path, "is neither a file nor a folder"))
+        elif path not in (expected if kind == "file" else folders):
+            problems.append((kind + ".extra", path, "is not in the manifest"))
+    missing = [path for path in expected if found.get(path, ("", 0))[0] != "file"]
+    problems += [("file.missing", path, "is in the manifest and not here") for path in missing]
+    return problems
+
+
+def digest_problems(root: str, found: Dict[str, Tuple[str, int]], listed: Dict[str, Tuple[str, int]]) -> List[Problem]:
+    problems: List[Problem] = []
+    for path, (digest, size) in listed.items():
+        kind, actual = found.get(path, ("", 0))
+        if kind != "file":
+            continue
+        if actual != size:
+            code = "size.shorter" if actual < size else "size.longer"
+            problems.append((code, path, "has %d bytes, and had %d when it was signed" % (actual, size)))
+            continue
+        try:
+            if sha256_below(root, path, size) != digest:
+                problems.append(("digest.mismatch", path, "holds other bytes than were signed"))
+        except OSError:
+            problems.append(("file.unreadable", path, "cannot be read"))
+    return problems
+
+
+def checksum_problems(root: str, payload: bytes, listed: Dict[str, Tuple[str, int]]) -> List[Problem]:
+    digests = {path: digest for path, (digest, _) in listed.items()}
+    digests[MANIFEST] = hashlib.sha256(payload).hexdigest()
+    expected = "".join("%s  %s\n" % (digests[path], path) for path in sorted(digests)).encode("ascii")
+    try:
+        same = read_below(root, CHECKSUMS) == expected
+    except OSError:
+        return [("checksums.unreadable", CHECKSUMS, "is missing or cannot be read")]
+    return [] if same else [("checksums.changed", CHECKSUMS, "does not say what the manifest says")]
+
+
+# --- whom to trust -------------------------------------------------------------------------------------------------
+
+
+class Person:
+    def __init__(self, name: str, roles: List[str], key: bytes) -> None:
+        self.name, self.roles, self.key = name, roles, key
+        self.identity = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+class Trust:
+    def __init__(self, people: List[Person], threshold: Dict[str, int]) -> None:
+        self.people, self.threshold = people, threshold
+
+    def missing(self, signed: Set[bytes]) -> List[str]:
+        """The roles still to be filled. Counts people, each for one role only."""
+        roles_of: Dict[str, Set[str]] = {}
+        for person in self.people:
+            if person.key in signed:
+                roles_of.setdefault(person.identity, set()).update(person.roles)
+        seats = [role for role in sorted(self.threshold) for _ in range(self.threshold[role])]
+        taken: Dict[str, int] = {}
+
+        def seat(index: int, asked: Set[str]) -> bool:
+            for identity in sorted(roles_of):
+                if seats[index] in roles_of[identity] and identity not in asked:
+                    asked.add(identity)
+                    if identity not in taken or seat(taken[identity], asked):
+                        taken[identity] = index
+                        return True
+            return False
+
+        return [role for index, role in enumerate(seats) if not seat(index, set())]
+
+
+def trust_in_keys(texts: List[str]) -> Trust:
+    """Each key given must have signed."""
+    people = [Person("key %d" % number, ["signer"], load_key(text)) for number, text in enumerate(texts, start=1)]
+    if len({person.key for person in people}) != len(people):
+        raise UnusableError("--key: the same key is given twice")
+    return Trust(people, {"signer": len(people)})
+
+
+def load_key(text: str) -> bytes:
+    """From a PEM file (SubjectPublicKeyInfo, RFC 8410), a file with 44 base64 characters, or these characters."""
+    if not re.match(r"[A-Za-z0-9+/]{43}=\Z", text):
+        text = read_outside(text, "--key", 1 << 16).decode("ascii", "replace").strip()
+    match = re.search(r"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----", text)
+    try:
+        raw = decode_base64("".join(match.group(1).split()) if match else text)
+    except MalformedError:
+        raise UnusableError("--key: is no public key (PEM, or 44 characters of base64)") from None
+    prefix = bytes.fromhex("302a300506032b6570032100")
+    if match:
+        if raw[:12] != prefix:
+            raise UnusableError("--key: is no Ed25519 public key")
+        raw = raw[12:]
+    if len(raw) != 32 or not is_safe_key(raw):
+        raise UnusableError("--key: is no Ed25519 public key that can be trusted")
+    return raw
+
+
+def load_trust(path: str) -> Trust:
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    try:
+        document = parse_json(read_outside(path, "--trust", 1 << 20))
+        if document["type"] != "sensai-release/trust" or document["version"] != 1:
+            raise MalformedError("is of another kind")
+        threshold = {role: document["threshold"][role] for role in document["threshold"]}
+        if not threshold or set(threshold) - {"steward", "reviewer"}:
+            raise MalformedError("asks for no signature, or for unknown roles")
+        if not all(type(count) is int and 1 <= count <= 16 for count in threshold.values()):
+            raise MalformedError("asks for an odd number of signatures")
+        people, keys = [], set()
+        for item in document["people"]:
+            person = Person(item["name"], list(item["roles"]), decode_base64(item["public_key"]))
+            days = [item[name] for name in ("valid_from", "valid_until", "revoked")]
+            if any(day is not None and not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", day) for day in days):
+                raise MalformedError("has a day that is in no calendar")
+            if person.key in keys or not is_safe_key(person.key):
+                raise MalformedError("has a key twice, or one that must not be trusted")
+            keys.add(person.key)
+            if (days[0] or today) <= today <= (days[1] or today) and (days[2] is None or today < days[2]):
+                people.append(person)
+    except (KeyError, TypeError, AttributeError):
+        raise UnusableError("--trust: is no trust file") from None
+    except MalformedError as error:
+        raise UnusableError("--trust: %s" % error) from None
+    return Trust(people, threshold)
+
+
+def read_outside(path: str, option: str, limit: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+    except (OSError, ValueError):
+        raise UnusableError("%s: cannot read that file" % option) from None
+    if len(data) > limit:
+        raise UnusableError("%s: that file is too large" % option)
+    return data
+
+
+# --- the check -----------------------------------------------------------------------------------------------------
+
+STEPS = (
+    "The envelope can be read and holds manifest.json byte for byte",
+    "The people you trust have signed it",
+    "The manifest is well formed",
+    "The files are those of the manifest: none missing, none added, no links",
+    "Every file has its size and SHA-256",
+    "SHA256SUMS agrees with the manifest",
+)
+
+
+def verify(root: str, trust: Optional[Trust], integrity_only: bool) -> Tuple[str, List[Optional[List[Problem]]]]:
+    """The verdict, and the problems of each step; None for a step that could not be run."""
+    steps: List[Optional[List[Problem]]] = []
+    # 1. The envelope, and manifest.json beside it.
+    try:
+        payload, signatures = read_envelope(read_below(root, ENVELOPE))
+    except OSError:
+        return "invalid", [[("envelope.unreadable", ENVELOPE, "is missing or cannot be read")]]
+    except MalformedError as error:
+        return "invalid", [[("envelope.malformed", ENVELOPE, str(error))]]
+    try:
+        steps.append(
+            [] if read_below(root, MANIFEST) == payload else [("manifest.changed", MANIFEST, "is not what was signed")]
+        )
+    except OSError:
+        steps.append([("manifest.unreadable", MANIFEST, "is missing or cannot be read")])
+    # 2. The signatures.
+    verdict = "intact, signer unknown"
+    if trust is None:
+        steps.append(
+            [] if integrity_only else [("signer.unknown", ENVELOPE, "cannot be tied to anybody without --key")]
+        )
+    else:
+        problems, signed = check_signatures(payload, signatures, trust)
+        steps.append(problems)
+        verdict = "not approved" if problems else "valid"
+        if any(code == "signature.broken" for code, _, _ in problems):
+            verdict = "invalid"
+        if not signed:
+            return ("invalid" if steps[0] else verdict), steps
+    # 3. The manifest, interpreted only now.
+    try:
+        listed = read_manifest(payload)
+        steps.append([])
+    except MalformedError as error:
+        return "invalid", [*steps, [("manifest.malformed", MANIFEST, str(error))]]
+    # 4. The file set. 5. Sizes and digests. 6. SHA256SUMS.
+    try:
+        found = list_directory(root)
+        steps.append(file_set_problems(found, set(listed) | UNLISTED))
+    except OSError:
+        found = {}
+        steps.append([("folder.unreadable", ".", "cannot be listed")])
+    steps.append(digest_problems(root, found, listed))
+    steps.append(checksum_problems(root, payload, listed))
+    return ("invalid" if any(step for number, step in enumerate(steps) if number != 1) else verdict), steps
+
+
+def check_signatures(
+    payload: bytes, signatures: List[Tuple[str, bytes]], trust: Trust
+) -> Tuple[List[Problem], Set[bytes]]:
+    message = b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode("ascii"), len(payload), payload)
+    problems: List[Problem] = []
+    signed: Set[bytes] = set()
+    for key_id, value in signatures:
+        for person in trust.people:
+            if hashlib.sha256(person.key).hexdigest()[:16] == key_id:
+                if ed25519_verifies(person.key, message, value):
+                    signed.add(person.key)
+                else:
+                    problems.append(("signature.broken", ENVELOPE, "has a signature that does not fit " + person.name))
+    problems += [("approval.missing", ENVELOPE, "lacks the signature of a %s" % role) for role in trust.missing(signed)]
+    return problems, signed
+
+
+EXPLANATIONS = (
+    ("envelope. signature.broken", "The signatures do not fit the manifest: one of the two was changed or damaged."),
+    ("manifest.", "The manifest is not the one that was signed."),
+    ("file.link file.special", "Something lies there that no release holds. Do not open it; get the release again."),
+    ("file.missing size.shorter", "Probably a download or a copy was cut off. Get the release again."),
+    ("digest. size. checksums. file.unreadable", "Files were opened and saved again, damaged, or changed on purpose."),
+    ("file.extra folder.", "There are files that do not belong to the release. Move them away and check again."),
+    ("approval.", "Not everybody whose signature you ask for has signed, or it was signed by somebody else."),
+)
+
+
+def explain(verdict: str, codes: Set[str]) -> str:
+    if verdict == "valid":
+        return "This is the release that was signed, complete and unchanged, and those you trust have signed it."
+    for prefixes, words in EXPLANATIONS:
+        if any(code.startswith(tuple(prefixes.split())) for code in codes):
+            return words
+    return "The files fit their manifest, but anybody could have made both. Give --key or --trust to know who did."
+
+
+def print_report(verdict: str, steps: List[Optional[List[Problem]]], write: Callable[[str], Any]) -> None:
+    codes: Set[str] = set()
+    for number, name in enumerate(STEPS):
+        problems = steps[number] if number < len(steps) else None
+        mark = "not run" if problems is None else "FAILED" if problems else "ok"
+        write("%-8s %d  %s\n" % (mark, number + 1, name))
+        for code, path, words in sorted(problems or [], key=lambda problem: problem[1])[:50]:
+            write(
+                "            %s %s [%s]\n" % (printable(path), words.encode("ascii", "replace").decode("ascii"), code)
+            )
+        if problems and len(problems) > 50:
+            write("            and %d more\n" % (len(problems) - 50))
+        codes.update(code for code, _, _ in problems or [])
+    write("\nVerdict: %s\n%s\n" % (verdict, explain(verdict, codes)))
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    parser = argparse.ArgumentParser(prog="verify.py", description="Checks a release. It reads and never writes.")
+    parser.add_argument("directory", nargs="?", default=os.path.dirname(os.path.abspath(__file__)))
+    parser.add_argument(
+        "--key", action="append", metavar="KEY", help="a public key: file (PEM or base64) or base64 text"
+    )
+    parser.add_argument("--trust", metavar="FILE", help="a trust file")
+    parser.add_argument("--integrity-only", action="store_true", help="do not ask who signed")
+    options = parser.parse_args(arguments)
+    try:
+        if options.key and options.trust:
+            raise UnusableError("--key and --trust: give one of the two")
+        if not any(os.path.lexists(os.path.join(options.directory, name)) for name in (MANIFEST, ENVELOPE)):
+            raise UnusableError("that is no release directory: it holds no " + MANIFEST)
+        trust = trust_in_keys(options.key) if options.key else load_trust(options.trust) if options.trust else None
+    except UnusableError as error:
+        sys.stderr.write("verify.py: %s\n" % error)
+        return 2
+    verdict, steps = verify(options.directory, trust, options.integrity_only)
+    print_report(verdict, steps, sys.stdout.write)
+    return 0 if verdict == "valid" or (verdict == "intact, signer unknown" and options.integrity_only) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""The tables of a candidate or a release on disk, read as sparingly as the question allows.
+
+Knows where the parts of a table lie (`<data>/<table>/*.parquet`), which data dictionary speaks for it
+(`schemas/<table>.json`), and which person stands behind a row. It judges nothing: `gate` does that for a candidate
+and `verify` for a release.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sensai_release.errors import ReleaseFormatError
+from sensai_release.privacy.masking import masked
+
+Count: TypeAlias = int | str
+"""A count as it may be printed: itself, `<10`, or `>=10` (a larger count that would reveal a small one)."""
+
+Flags: TypeAlias = npt.NDArray[np.bool_]
+Codes: TypeAlias = npt.NDArray[np.int64]
+
+MISSING = "(missing)"
+
+_CURE = "Take a fresh copy of the release, or run 'verify' to see what is wrong with it."
+
+
+def read_json_object(path: Path, place: str) -> dict[str, Any]:
+    """A small JSON document of a release. Raises `ReleaseFormatError` when it is absent or no JSON object."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise ReleaseFormatError(place, "is not a regular file", _CURE)
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        cause = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read as JSON"
+        raise ReleaseFormatError(place, cause, _CURE) from None
+    if not isinstance(document, dict):
+        raise ReleaseFormatError(place, "is not a JSON object", _CURE)
+    return document
+
+
+def load_dictionaries(folder: Path) -> dict[str, dict[str, Any]]:
+    """The data dictionaries of a candidate or a release: `schemas/*.json` that describe a table, by table name."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        document = read_json_object(path, f"{folder.name}/{path.name}")
+        if isinstance(document.get("columns"), list) and document.get("table") == path.stem:
+            found[path.stem] = document
+    return found
+
+
+class ReleasedTables:
+    """Read-only access to the tables below one data folder; columns are read when they are asked for.
+
+    `dictionaries` maps a table's name to its data dictionary. Every method raises `ReleaseFormatError` for a table or
+    a file that cannot be read; no message holds anything of its content.
+    """
+
+    def __init__(self, data: Path, dictionaries: Mapping[str, Mapping[str, Any]]) -> None:
+        self._data = data
+        self.dictionaries = dictionaries
+        self._persons: dict[str, pa.ChunkedArray | None] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the folders below the data folder, sorted."""
+        return tuple(sorted(path.name for path in self._data.iterdir() if path.is_dir())) if self._data.is_dir() else ()
+
+    def parts(self, table: str) -> tuple[Path, ...]:
+        """The Parquet files of a table, by name."""
+        return tuple(sorted((self._data / table).glob("*.parquet")))
+
+    def schema(self, table: str) -> pa.Schema:
+        """The Arrow schema that all parts share."""
+        schemas = [_guarded(pq.read_schema, part, table).remove_metadata() for part in self.parts(table)]
+        if not schemas:
+            raise ReleaseFormatError(f"data/{table}", "holds no Parquet file", _CURE)
+        if any(schema != schemas[0] for schema in schemas[1:]):
+            raise ReleaseFormatError(f"data/{table}", "has parts with different columns or types", _CURE)
+        return schemas[0]
+
+    def rows(self, table: str) -> int:
+        return sum(_guarded(pq.read_metadata, part, table).num_rows for part in self.parts(table))
+
+    def read(self, table: str, columns: list[str] | None = None) -> pa.Table:
+        """The named columns (all of them by default) of all parts, in the order of the parts."""
+        schema = self.schema(table)
+        names = schema.names if columns is None else columns
+        pieces = [_guarded(lambda path: _read(path, names), part, table) for part in self.parts(table)]
+        return pa.concat_tables(pieces)
+
+    def read_part(self, table: str, part: Path) -> pa.Table:
+        """All columns of one part."""
+        return _guarded(lambda path: _read(path, None), part, table)
+
+    def column(self, table: str, column: str) -> pa.ChunkedArray:
+        return self.read(table, [column]).column(column)
+
+    def persons(self, table: str) -> pa.ChunkedArray | None:
+        """The person behind each row, as the person's released key; `None` when no key leads to a person.
+
+        A table's own `person_key` comes first, then its foreign keys, over as many tables as it takes. A row whose key
+        leads nowhere has a null.
+        """
+        if table not in self._persons:
+            self._persons[table] = None  # Foreign keys that run in a circle end here.
+            self._persons[table] = self._find_persons(table)
+        return self._persons[table]
+
+    def person_codes(self, table: str) -> Codes | None:
+        """The person behind each row as a number from 0 on; rows whose key leads nowhere share one."""
+        people = self.persons(table)
+        return None if people is None else codes_of([people])[0]
+
+    def masked_rows(self, table: str, minimum: int) -> Count:
+        """The number of rows, masked by the persons behind them: one person can have hundreds."""
+        return mask_rows(np.ones(self.rows(table), dtype=bool), self.person_codes(table), minimum)
+
+    def everyone(self) -> frozenset[str]:
+        """The keys of all persons, over the tables with one row a person."""
+        people: set[str] = set()
+        for name in self.names:
+            dictionary = self.dictionaries.get(name, {})
+            key = dictionary.get("person_key")
+            if key and dictionary.get("primary_key") == [key]:
+                people.update(self.column(name, key).unique().drop_null().to_pylist())
+        return frozenset(people)
+
+    def _find_persons(self, table: str) -> pa.ChunkedArray | None:
+        dictionary = self.dictionaries.get(table, {})
+        names = self.schema(table).names
+        own = dictionary.get("person_key")
+        if own in names:
+            return self.column(table, str(own))
+        for key in dictionary.get("foreign_keys", ()):
+            parent, _, parent_key = str(key["references"]).partition(".")
+            if key["column"] not in names or not self.parts(parent) or parent_key not in self.schema(parent).names:
+                continue
+            parent_persons = self.persons(parent)
+            if parent_persons is None:
+                continue
+            keys = self.column(parent, parent_key)
+            values = self.column(table, key["column"])
+            if keys.type != values.type:
+                continue
+            return pc.take(parent_persons, pc.index_in(values, value_set=keys.combine_chunks(), skip_nulls=True))
+        return None
+
+
+def _read(path: Path, columns: list[str] | None) -> pa.Table:
+    table = pq.read_table(
+        path, columns=columns, page_checksum_verification=True, use_threads=False, memory_map=False, partitioning=None
+    )
+    return table.replace_schema_metadata(None)
+
+
+def _guarded(read: Any, path: Path, table: str) -> Any:
+    """Errors of pyarrow quote paths and cells, so none of them gets out."""
+    try:
+        return read(path)
+    except (OSError, pa.ArrowException):
+        raise ReleaseFormatError(f"data/{table}/{path.name}", "cannot be read as Parquet", _CURE) from None
+
+
+def codes_of(arrays: list[pa.ChunkedArray]) -> list[Codes]:
+    """Each value of several arrays of one type as a number: equal values get equal numbers across the arrays.
+
+    All missing values, a float's NaN included, are one value; -0.0 equals 0.0.
+    """
+    whole = pa.chunked_array([chunk for array in arrays for chunk in array.chunks], type=arrays[0].type)
+    if pa.types.is_floating(whole.type):
+        values = np.asarray(whole.to_numpy(), dtype=np.float64) + 0.0
+        _, codes = np.unique(values, return_inverse=True, equal_nan=True)
+    else:
+        encoded = whole.combine_chunks().dictionary_encode(null_encoding="encode")
+        codes = np.asarray(encoded.indices.to_numpy(zero_copy_only=False))
+    ends = np.cumsum([len(array) for array in arrays])[:-1]
+    return list(np.split(codes.astype(np.int64).reshape(-1), ends))
+
+
+def mask_persons(persons: int, others: int, minimum: int) -> Count:
+    """A number of persons: `<10` when it is small, `>=10` when `others`, the rest of the partition, are few."""
+    shown = masked(persons, minimum)
+    return f">={minimum}" if persons and isinstance(shown, int) and 0 < others < minimum else shown
+
+
+def mask_rows(rows: Flags, people: Codes | None, minimum: int) -> Count:
+    """How many rows are flagged, if enough persons stand behind them, and none or enough behind the others only.
+
+    `people` is the person behind each row. Without it any number of rows may be one person's: nothing but 0 is printed.
+    """
+    count = int(rows.sum())
+    if count == 0:
+        return 0
+    if people is None:
+        return f"<{minimum}"
+    size = int(people.max()) + 1
+    inside = np.bincount(people[rows], minlength=size) > 0
+    outside = np.bincount(people[~rows], minlength=size) > 0
+    shown = mask_persons(int(inside.sum()), int((outside & ~inside).sum()), minimum)
+    return shown if isinstance(shown, str) else count
+
+
+def label_columns(dictionary: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns that say what a model would learn: sensitive, no quasi-identifier, and of few values.
+
+    A category, or an integer with a declared range of at most 21 values, in a table that is not cut into windows.
+    """
+    return tuple(
+        column["name"]
+        for column in dictionary["columns"]
+        if len(dictionary.get("primary_key") or ()) == 1 and _is_label(column)
+    )
+
+
+def _is_label(column: Mapping[str, Any]) -> bool:
+    low, high = column.get("minimum"), column.get("maximum")
+    few = bool(column.get("categories")) or (
+        column["dtype"] == "integer" and low is not None and high is not None and high - low <= 20
+    )
+    return column["role"] == "sensitive" and column.get("tier") is None and few
+
+
+def in_order(values: Iterable[str], declared: Sequence[str]) -> list[str]:
+    """Values as a reader expects them: in their declared order, then numbers by size and texts by length."""
+    place = {value: number for number, value in enumerate(declared)}
+    return sorted(values, key=lambda value: (place.get(value, len(place)), len(value), value))
+
+
+def holders(tables: ReleasedTables, table: str, column: str) -> dict[str, set[str]]:
+    """The persons who have each value of a column at least once; empty when no key leads to a person.
+
+    Missing is a value of its own: without it, the persons left over would follow from the total.
+    """
+    people = tables.persons(table)
+    if people is None or column not in tables.schema(table).names:
+        return {}
+    labels = pc.fill_null(tables.column(table, column).cast(pa.string()), MISSING)
+    pairs = pa.table({"value": labels, "person": people}).drop_null()
+    grouped = pairs.group_by("value").aggregate([("person", "list")])
+    values, held = grouped["value"].to_pylist(), grouped["person_list"].to_pylist()
+    return {value: set(persons) for value, persons in zip(values, held, strict=True)}

@@ -1,0 +1,1 @@
+"""What came in: schemas, readers (one per tool), validation, storage. Knows nothing of policies or releases."""

@@ -1,0 +1,313 @@
+"""The difference of two releases: exact where many persons stand behind a number, masked where few do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sensai_release.errors import ReleaseFormatError
+from sensai_release.release.diff import diff_releases
+
+Tables = dict[str, pa.Table]
+Write = Callable[..., Path]
+Shrink = Callable[[Tables, int], Tables]
+
+
+def with_column(table: pa.Table, name: str, values: Any) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, values)
+
+
+def test_a_copy_is_identical(tables: Tables, write_release: Write, tmp_path: Path) -> None:
+    old = write_release(tables)
+    new = shutil.copytree(old, tmp_path / "copy")
+    found = diff_releases(old, new)
+    assert found.identical
+    assert found.same_data
+    assert found.to_dict()["participants"] == {"added": 0, "removed": 0}
+    assert found.files.unchanged == len([path for path in old.rglob("*") if path.is_file()])
+    (new / "manifest.dsse.json").write_text("{}", encoding="utf-8")
+    signed = diff_releases(old, new)
+    assert signed.identical
+    assert signed.files.signatures_changed
+
+
+def test_a_change_outside_the_data_is_not_identical(tables: Tables, write_release: Write, tmp_path: Path) -> None:
+    old = write_release(tables)
+    new = shutil.copytree(old, tmp_path / "copy")
+    (new / "README.md").write_text("Another text.\n", encoding="utf-8")
+    (new / "NOTE.md").write_text("New.\n", encoding="utf-8")
+    found = diff_releases(old, new)
+    assert not found.identical
+    assert found.same_data
+    assert (found.files.changed, found.files.added, found.files.removed) == (("README.md",), ("NOTE.md",), ())
+
+
+def test_one_withdrawal_is_masked_everywhere(tables: Tables, write_release: Write, shrink: Shrink) -> None:
+    found = diff_releases(write_release(tables), write_release(shrink(tables, 1), "1.1.0")).to_dict()
+    assert found["identical"] is False
+    assert found["participants"] == {"added": 0, "removed": "<10"}
+    for table in found["tables"].values():
+        assert (table["rows_added"], table["rows_removed"], table["cells_changed"]) == (0, "<10", {})
+    assert found["labels"]["participants.group"] == {
+        "gained": {"control": 0, "pain": 0},
+        "lost": {"control": "<10", "pain": "<10"},
+    }
+
+
+def test_labels_of_many_are_counted(tables: Tables, write_release: Write) -> None:
+    old = write_release(tables)
+    groups = ["pain" if number < 22 else "control" for number in range(24)]
+    tables["participants"] = with_column(tables["participants"], "group", pa.array(groups))
+    found = diff_releases(old, write_release(tables, "1.1.0")).labels
+    # Eleven controls became pain patients, one pain patient a control.
+    assert found == {
+        "participants.group": {
+            "gained": {"pain": ">=10", "control": "<10"},
+            "lost": {"pain": "<10", "control": ">=10"},
+        }
+    }
+
+
+def test_many_withdrawals_are_counted(tables: Tables, write_release: Write, shrink: Shrink) -> None:
+    found = diff_releases(write_release(tables), write_release(shrink(tables, 12), "1.1.0"))
+    assert found.participants == {"added": 0, "removed": 12}
+    assert found.tables["sessions"].rows_removed == 24
+    assert found.tables["face_windows"].rows_removed == 72
+
+
+def test_a_small_remainder_hides_a_large_number(tables: Tables, write_release: Write, shrink: Shrink) -> None:
+    found = diff_releases(write_release(shrink(tables, 20)), write_release(tables, "1.1.0"))
+    assert found.participants == {"added": ">=10", "removed": 0}
+    assert found.tables["participants"].rows_added == ">=10"
+
+
+@pytest.mark.parametrize(("persons", "shown"), [(1, "<10"), (9, "<10"), (10, 30), (14, 42), (15, ">=10"), (24, 72)])
+def test_changed_cells_are_masked_by_persons(
+    tables: Tables, write_release: Write, persons: int, shown: int | str
+) -> None:
+    old = write_release(tables)
+    scores = tables["face_windows"]["AU04_r_mean"].to_numpy().copy()
+    # Half of each person's six windows.
+    scores[[row for row in range(persons * 6) if row % 2]] += 0.5
+    tables["face_windows"] = with_column(tables["face_windows"], "AU04_r_mean", pa.array(scores))
+    found = diff_releases(old, write_release(tables, "1.1.0")).tables["face_windows"]
+    assert found.cells_changed == {"AU04_r_mean": shown}
+    assert (found.rows_added, found.rows_removed, found.rows_changed) == (0, 0, shown)
+
+
+def test_missing_equals_missing_and_order_means_nothing(tables: Tables, write_release: Write) -> None:
+    values = tables["face_windows"]["AU04_r_mean"].to_pylist()
+    old_table = with_column(tables["face_windows"], "AU04_r_mean", pa.array([None, float("nan"), *values[2:]]))
+    new_table = with_column(tables["face_windows"], "AU04_r_mean", pa.array([float("nan"), None, *values[2:]]))
+    shuffled = new_table.take(pa.array(np.random.default_rng(3).permutation(len(new_table))))
+    old = write_release(tables | {"face_windows": old_table})
+    found = diff_releases(old, write_release(tables | {"face_windows": shuffled}, "1.1.0"))
+    assert found.same_data
+    assert not found.identical
+
+
+def test_columns_that_come_go_and_change(tables: Tables, dictionaries: Any, write_release: Write) -> None:
+    old = write_release(tables)
+    scores = tables["pain_scores"]
+    tables["pain_scores"] = with_column(scores, "nrs_self", scores["nrs_self"].cast(pa.float64())).append_column(
+        "nrs_observer", scores["nrs_self"]
+    )
+    tables["participants"] = tables["participants"].drop_columns(["age_band"])
+    dictionaries["pain_scores"]["columns"][1].update({"dtype": "number", "class": "C", "action": "round(digits=2)"})
+    found = diff_releases(old, write_release(tables, "2.0.0", dictionaries=dictionaries)).to_dict()["tables"]
+    assert found["participants"]["columns_removed"] == ["age_band"]
+    assert found["pain_scores"]["columns_added"] == ["nrs_observer"]
+    assert found["pain_scores"]["columns_retyped"] == [{"column": "nrs_self", "old": "int64", "new": "double"}]
+    assert {entry["field"] for entry in found["pain_scores"]["columns_redeclared"]} == {"action", "class", "dtype"}
+    assert found["pain_scores"]["cells_changed"] == {}
+
+
+def test_a_retyped_column_that_is_no_number_counts_as_changed(tables: Tables, write_release: Write) -> None:
+    old = write_release(tables)
+    tables["pain_scores"] = with_column(
+        tables["pain_scores"], "nrs_self", tables["pain_scores"]["nrs_self"].cast(pa.string())
+    )
+    found = diff_releases(old, write_release(tables, "1.1.0"))
+    assert found.tables["pain_scores"].cells_changed == {"nrs_self": 48}
+
+
+def test_tables_of_one_release_only(tables: Tables, dictionaries: Any, write_release: Write) -> None:
+    old = write_release({name: table for name, table in tables.items() if name != "face_windows"})
+    new = write_release({name: table for name, table in tables.items() if name != "pain_scores"}, "1.1.0")
+    found = diff_releases(old, new).tables
+    assert (found["face_windows"].status, found["face_windows"].rows_added) == ("added", 144)
+    assert (found["pain_scores"].status, found["pain_scores"].rows_removed) == ("removed", 48)
+    assert found["pain_scores"].columns_removed == ("session_id", "nrs_self")
+
+
+def test_without_a_unique_key_whole_rows_are_compared(tables: Tables, dictionaries: Any, write_release: Write) -> None:
+    old = write_release(tables)
+    scores = tables["pain_scores"]
+    tables["pain_scores"] = pa.concat_tables([scores.slice(1), scores.slice(2, 30)])
+    found = diff_releases(old, write_release(tables, "1.1.0")).tables["pain_scores"]
+    assert found.keyed_by == ()
+    assert "not unique" in (found.note or "")
+    assert (found.rows_added, found.rows_removed, found.cells_changed) == (">=10", "<10", {})
+    dictionaries["pain_scores"]["primary_key"] = []
+    keyless = diff_releases(old, write_release(tables, "1.2.0", dictionaries=dictionaries)).tables["pain_scores"]
+    assert keyless.keyed_by == ()
+    assert (keyless.rows_added, keyless.rows_removed) == (">=10", "<10")
+
+
+def test_rows_that_lead_to_no_person_are_masked(tables: Tables, dictionaries: Any, write_release: Write) -> None:
+    dictionaries["pain_scores"]["foreign_keys"] = []
+    old = write_release(tables, dictionaries=dictionaries)
+    tables["pain_scores"] = tables["pain_scores"].slice(0, 20)
+    found = diff_releases(old, write_release(tables, "1.1.0", dictionaries=dictionaries))
+    assert found.tables["pain_scores"].rows_removed == "<10"
+
+
+def test_empty_tables(tables: Tables, write_release: Write) -> None:
+    old = write_release(tables)
+    empty = {name: table.slice(0, 0) for name, table in tables.items()}
+    found = diff_releases(old, write_release(empty, "1.1.0"))
+    assert found.participants == {"added": 0, "removed": 24}
+    assert found.tables["face_windows"].rows_removed == 144
+    assert diff_releases(write_release(empty, "1.2.0"), write_release(empty, "1.3.0")).same_data
+
+
+def test_risk_before_and_after(tables: Tables, write_release: Write) -> None:
+    gate = [
+        {"name": "k_min", "value": 5, "limit": 5, "ok": True},
+        {"name": "persons", "value": 24, "limit": 5, "ok": True},
+    ]
+    old = write_release(tables, risk={"ok": True, "persons": 24, "k_min": 5, "gate": gate})
+    new = write_release(tables, "1.1.0", risk={"ok": False, "persons": 24, "k_min": 3, "gate": []})
+    found = diff_releases(old, new).to_dict()["risk"]
+    assert found["after"] == {"ok": False, "k_min": 3, "gate": []}
+    assert (found["before"]["ok"], found["before"]["k_min"]) == (True, 5)
+    # Persons before and after would tell how many came and went.
+    assert {entry["name"]: entry["value"] for entry in found["before"]["gate"]} == {"k_min": 5, "persons": None}
+
+
+def test_the_report_holds_no_value(tables: Tables, write_release: Write, shrink: Shrink) -> None:
+    text = json.dumps(diff_releases(write_release(tables), write_release(shrink(tables, 2), "1.1.0")).to_dict())
+    for pseudonym in (
+        tables["participants"]["participant_id"].to_pylist() + tables["sessions"]["session_id"].to_pylist()
+    ):
+        assert pseudonym not in text
+
+
+class TestRefusals:
+    def test_another_series(self, tables: Tables, write_release: Write) -> None:
+        with pytest.raises(ReleaseFormatError, match="another series"):
+            diff_releases(write_release(tables), write_release(tables, series="other"))
+
+    def test_no_release(self, tables: Tables, write_release: Write, tmp_path: Path) -> None:
+        old = write_release(tables)
+        for path in (tmp_path / "absent", tmp_path, old / "README.md"):
+            with pytest.raises(ReleaseFormatError, match="not a release directory"):
+                diff_releases(old, path)
+
+    @pytest.mark.parametrize("text", ["[]", "{", '{"predicate": 7}', '{"predicate": {"series": "x"}}', "\udc80"])
+    def test_a_broken_manifest(self, tables: Tables, write_release: Write, text: str) -> None:
+        old, new = write_release(tables), write_release(tables, "1.1.0")
+        (new / "manifest.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+        with pytest.raises(ReleaseFormatError, match=r"NEW: manifest\.json"):
+            diff_releases(old, new)
+
+    def test_a_broken_table(self, tables: Tables, write_release: Write, tmp_path: Path) -> None:
+        old, new = write_release(tables), write_release(tables, "1.1.0")
+        part = new / "data" / "sessions" / "part-00000.parquet"
+        part.write_bytes(part.read_bytes()[: -(1 << 4)])
+        with pytest.raises(ReleaseFormatError, match="cannot be read as Parquet") as error:
+            diff_releases(old, new)
+        assert str(tmp_path) not in str(error.value)
+        assert error.value.__cause__ is None
+
+    def test_a_table_without_dictionary(self, tables: Tables, write_release: Write) -> None:
+        old, new = write_release(tables), write_release(tables, "1.1.0")
+        (new / "schemas" / "sessions.json").unlink()
+        with pytest.raises(ReleaseFormatError, match="no data dictionary"):
+            diff_releases(old, new)
+
+    def test_a_link(self, tables: Tables, write_release: Write) -> None:
+        old, new = write_release(tables), write_release(tables, "1.1.0")
+        (new / "link.md").symlink_to(old / "README.md")
+        with pytest.raises(ReleaseFormatError, match="link"):
+            diff_releases(old, new)
+
+
+CELLS = st.one_of(st.none(), st.sampled_from([0.0, -0.0, 1.5, float("nan"), float("inf")]))
+TEXTS = st.one_of(st.none(), st.sampled_from(["a", "b", ""]))
+ROW = st.tuples(st.integers(0, 6), st.sampled_from(["x", "y"]), CELLS, TEXTS)
+ROWS = st.lists(ROW, max_size=14)
+UNIQUE_ROWS = st.lists(ROW, max_size=14, unique_by=lambda row: (row[0], row[1]))
+
+
+def as_table(rows: list[Any]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 4
+    types = (pa.int64(), pa.string(), pa.float64(), pa.string())
+    return pa.table({name: pa.array(values, kind) for name, values, kind in zip("ijvt", columns, types, strict=True)})
+
+
+def as_frame(rows: list[Any]) -> pd.DataFrame:
+    frame: pd.DataFrame = as_table(rows).to_pandas()
+    frame["v"] = frame["v"].astype("float64") + 0.0
+    # An empty merge on pandas' own text type fails inside pandas.
+    return frame.astype({"j": object, "t": object})
+
+
+@pytest.fixture
+def pair(tmp_path: Path, dictionaries: Any, write_release: Write) -> Callable[..., Any]:
+    """Compares two random tables, every row of which has a person of its own, with no masking."""
+    entries = [
+        {"name": name, "dtype": kind, "role": "insensitive", "nullable": True}
+        for name, kind in zip("ijvt", ("integer", "string", "number", "string"), strict=True)
+    ]
+
+    def compare(old: list[Any], new: list[Any], key: list[str]) -> Any:
+        document = {"table": "t", "person_key": "i", "primary_key": key, "foreign_keys": [], "columns": entries}
+        for name in ("old", "new"):
+            shutil.rmtree(tmp_path / name, ignore_errors=True)
+        roots = [
+            write_release({"t": as_table(rows)}, name=name, dictionaries={"t": document})
+            for name, rows in (("old", old), ("new", new))
+        ]
+        return diff_releases(*roots, minimum=1).tables["t"]
+
+    return compare
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(old=UNIQUE_ROWS, new=UNIQUE_ROWS)
+def test_keyed_comparison_agrees_with_pandas(pair: Any, old: list[Any], new: list[Any]) -> None:
+    found = pair(old, new, ["i", "j"])
+    merged = as_frame(old).merge(as_frame(new), on=["i", "j"], how="outer", suffixes=("", "_new"), indicator=True)
+    assert found.rows_added == (merged["_merge"] == "right_only").sum()
+    assert found.rows_removed == (merged["_merge"] == "left_only").sum()
+    both = merged[merged["_merge"] == "both"]
+    cells = {}
+    for column in ("v", "t"):
+        left, right = both[column], both[f"{column}_new"]
+        changed = ~((left == right) | (left.isna() & right.isna()))
+        if changed.any():
+            cells[column] = int(changed.sum())
+    assert found.cells_changed == cells
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(old=ROWS, new=ROWS)
+def test_multiset_comparison_agrees_with_pandas(pair: Any, old: list[Any], new: list[Any]) -> None:
+    found = pair(old, new, [])
+    frames = [
+        as_frame(rows).fillna({"v": -1.0, "t": "missing"}).assign(side=side) for side, rows in ((-1, old), (1, new))
+    ]
+    change = pd.concat(frames).groupby(["i", "j", "v", "t"])["side"].sum()
+    assert found.rows_added == change[change > 0].sum()
+    assert found.rows_removed == -change[change < 0].sum()

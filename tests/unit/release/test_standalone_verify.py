@@ -1,0 +1,366 @@
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from release_kit import PREDICATE, REVIEWER, STEWARD, STRANGER, TRUST, Key, fill, make_release, trust_in
+
+from sensai_release.privacy.key_strength import SMALL_ORDER_ENCODINGS
+from sensai_release.release import dsse
+from sensai_release.release.sealing import countersign_release, seal_release
+from sensai_release.release.trust import Trust, write_trust
+from sensai_release.release.verify import verify_release
+
+SOURCE = Path(dsse.__file__).with_name("standalone") / "verify.py"
+
+
+def load() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("standalone_verify", SOURCE)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+standalone: Any = load()
+
+
+# Ed25519
+
+RFC_8032 = [
+    (
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        "",
+        (
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe2465"
+            "5141438e7a100b"
+        ),
+    ),
+    (
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        "72",
+        (
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb0"
+            "0d291612bb0c00"
+        ),
+    ),
+    (
+        "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+        "af82",
+        (
+            "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc0"
+            "27beceea1ec40a"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("public", "message", "signature"), RFC_8032)
+def test_rfc_8032_vectors(public: str, message: str, signature: str) -> None:
+    key, text, value = bytes.fromhex(public), bytes.fromhex(message), bytes.fromhex(signature)
+    assert standalone.ed25519_verifies(key, text, value)
+    assert not standalone.ed25519_verifies(key, text + b"x", value)
+    for position in range(64):
+        changed = bytearray(value)
+        changed[position] ^= 1
+        assert not standalone.ed25519_verifies(key, text, bytes(changed))
+
+
+ORDER = standalone.L
+PRIME = standalone.P
+MESSAGE = b"message"
+SIGNED = STEWARD.private.sign(MESSAGE)
+S = int.from_bytes(SIGNED[32:], "little")
+
+
+def little(number: int) -> bytes:
+    return number.to_bytes(32, "little")
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        SIGNED[:32] + little(S + ORDER),  # malleable: S not reduced
+        SIGNED[:32] + little(ORDER),
+        SIGNED[:32] + little(0),
+        SIGNED[:32] + b"\xff" * 32,
+        SIGNED[:-1],
+        SIGNED + b"\0",
+        b"",
+        bytes(64),
+        little(1) + bytes(32),  # identity and zero
+        little(PRIME + 1) + bytes(32),  # the same, not reduced
+        SIGNED[32:] + SIGNED[:32],
+        SIGNED[:31] + bytes([SIGNED[31] ^ 0x80]) + SIGNED[32:],  # the other sign
+        *(little(value) + SIGNED[32:] for value in (0, 1, PRIME - 1, PRIME, PRIME + 1, 2**255 - 1)),
+    ],
+)
+def test_signatures_that_must_not_verify(signature: bytes) -> None:
+    assert standalone.ed25519_verifies(STEWARD.public, MESSAGE, SIGNED)
+    assert not standalone.ed25519_verifies(STEWARD.public, MESSAGE, signature)
+
+
+@pytest.mark.parametrize("public", sorted(SMALL_ORDER_ENCODINGS))
+def test_small_order_keys_verify_nothing(public: bytes) -> None:
+    # With the key of order 1, this signature would fit every message.
+    assert not standalone.is_safe_key(public)
+    assert not standalone.ed25519_verifies(public, MESSAGE, little(1) + bytes(32))
+
+
+def test_keys_that_are_no_points_are_refused() -> None:
+    # About half of all y have no point.
+    outcomes = {standalone.is_safe_key(little(number)) for number in range(2, 30)}
+    assert outcomes == {True, False}
+    assert not standalone.is_safe_key(b"short")
+    assert not standalone.is_safe_key(STEWARD.public + b"\0")
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.binary(min_size=32, max_size=32), message=st.binary(max_size=200), flip=st.integers(0, 64 * 8 - 1))
+def test_it_agrees_with_cryptography(seed: bytes, message: bytes, flip: int) -> None:
+    key = Ed25519PrivateKey.from_private_bytes(seed)
+    public = key.public_key().public_bytes_raw()
+    signature = key.sign(message)
+    assert standalone.ed25519_verifies(public, message, signature)
+    changed = bytearray(signature)
+    changed[flip // 8] ^= 1 << flip % 8
+    with pytest.raises(InvalidSignature):
+        Ed25519PublicKey.from_public_bytes(public).verify(bytes(changed), message)
+    assert not standalone.ed25519_verifies(public, message, bytes(changed))
+
+
+# The file as a whole
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    make_release(tmp_path / "release")
+    tmp_path.joinpath("steward.pub").write_text(f"sensai-release-key: 1\nname: Synthetic\n{STEWARD.pem}")
+    tmp_path.joinpath("stranger.pub").write_text(STRANGER.pem)
+    write_trust(TRUST, tmp_path / "trust.json")
+    return tmp_path / "release"
+
+
+def run(release: Path, *arguments: str, interpreter: str = sys.executable) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [interpreter, str(release / "verify.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=release.parent,
+    )
+
+
+def test_it_is_one_file_of_the_standard_library_for_python_3_8() -> None:
+    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 8))
+    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert imported <= set(sys.stdlib_module_names)
+    assert "__future__" not in imported
+
+
+OLD = sorted(Path.home().glob(".pyenv/versions/3.8.*/bin/python"))
+
+
+@pytest.mark.skipif(not OLD, reason="no Python 3.8 here")
+def test_python_3_8_runs_it(release: Path) -> None:
+    result = run(release, "--key", "steward.pub", interpreter=str(OLD[-1]))
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--key", "steward.pub"], 0, "Verdict: valid"),
+        (["--key", STEWARD.text], 0, "Verdict: valid"),
+        (["--trust", "trust.json"], 0, "Verdict: valid"),
+        (["--integrity-only"], 0, "Verdict: intact, signer unknown"),
+        ([], 1, "Verdict: intact, signer unknown"),
+        (["--key", "stranger.pub"], 1, "Verdict: not approved"),
+        (["--key", "stranger.pub", "--integrity-only"], 1, "Verdict: not approved"),
+        (["--key", "steward.pub", "--key", "stranger.pub"], 1, "Verdict: not approved"),
+        (["--key", "absent.pub"], 2, "cannot read"),
+        (["--key", "trust.json"], 2, "no public key"),
+        (["--key", "steward.pub", "--key", STEWARD.text], 2, "twice"),
+        (["--key", "A" * 43 + "="], 2, "no Ed25519 public key that can be trusted"),
+        (["--trust", "steward.pub"], 2, "--trust"),
+        (["--trust", "trust.json", "--key", "steward.pub"], 2, "one of the two"),
+        (["--nonsense"], 2, "usage"),
+        (["."], 2, "no release directory"),
+        (["absent"], 2, "no release directory"),
+    ],
+)
+def test_exit_codes(release: Path, arguments: list[str], code: int, words: str) -> None:
+    result = run(release, *arguments)
+    assert result.returncode == code
+    assert words in (result.stderr if code == 2 else result.stdout)
+    assert "Traceback" not in result.stderr
+
+
+def test_it_writes_nothing(release: Path) -> None:
+    before = sorted(release.rglob("*"))
+    assert run(release, "--key", "steward.pub").returncode == 0
+    assert sorted(release.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["json", "hashlib", "__future__", "argparse", "encodings", "typing", "unicodedata", "stat"]
+)
+def test_a_planted_module_is_reported_and_never_run(release: Path, name: str) -> None:
+    release.joinpath(f"{name}.py").write_text("open('planted', 'w').close()\nprint('PLANTED')\n")
+    result = run(release, "--key", "steward.pub")
+    assert result.returncode == 1
+    assert f"{name}.py is not in the manifest" in result.stdout
+    assert "PLANTED" not in result.stdout + result.stderr
+    assert not release.parent.joinpath("planted").exists()
+
+
+def test_it_checks_its_own_digest(release: Path) -> None:
+    path = release / "verify.py"
+    path.write_text(path.read_text() + "\n# one more line\n")
+    result = run(release, "--key", "steward.pub")
+    assert result.returncode == 1
+    assert "verify.py has" in result.stdout
+
+
+def test_a_hostile_name_does_not_reach_the_terminal(release: Path) -> None:
+    release.joinpath("a\x1b[2J\u202eb").write_text("x")
+    result = run(release, "--key", "steward.pub")
+    assert result.returncode == 1
+    assert result.stdout.replace("\n", "").isprintable()
+    assert result.stdout.isascii()
+
+
+def verdict(release: Path, trust: Any, *, integrity_only: bool = False) -> str:
+    return str(standalone.verify(str(release), trust, integrity_only)[0])
+
+
+def both(release: Path, trust: Trust) -> tuple[str, str]:
+    path = release.parent / "both.json"
+    write_trust(trust, path)
+    return verify_release(release, trust=trust).verdict, verdict(release, standalone.load_trust(str(path)))
+
+
+def swap(release: Path) -> None:
+    one, other = release / "README.md", release / "TERMS.md"
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+
+
+def link(release: Path) -> None:
+    release.joinpath("README.md").rename(release.parent / "aside")
+    release.joinpath("README.md").symlink_to(release.parent / "aside")
+
+
+def link_folder(release: Path) -> None:
+    release.joinpath("data").rename(release.parent / "elsewhere")
+    release.joinpath("data").symlink_to(release.parent / "elsewhere", target_is_directory=True)
+
+
+def pipe(release: Path) -> None:
+    release.joinpath("README.md").unlink()
+    os.mkfifo(release / "README.md")
+
+
+def cut(name: str) -> Callable[[Path], Any]:
+    return lambda release: release.joinpath(name).write_bytes(release.joinpath(name).read_bytes()[:-1])
+
+
+TAMPERING: list[Callable[[Path], Any]] = [
+    lambda release: None,
+    swap, link, link_folder, pipe, *map(cut, ["README.md", "manifest.json", "manifest.dsse.json", "SHA256SUMS"]),
+    *(lambda release, name=name: release.joinpath(name).unlink()
+      for name in ["README.md", "manifest.json", "manifest.dsse.json", "SHA256SUMS", "data/folds/part-00000.parquet"]),
+    lambda release: release.joinpath("extra").touch(),
+    lambda release: release.joinpath("extra").mkdir(),
+    lambda release: release.joinpath("README.md").rename(release / "readme.md"),
+    lambda release: shutil.rmtree(release / "data"),
+    lambda release: os.mkfifo(release / "data" / "pipe"),
+    lambda release: release.joinpath("link").symlink_to("/etc/passwd"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tamper", TAMPERING)
+def test_it_agrees_with_the_package(release: Path, tamper: Callable[[Path], Any]) -> None:
+    tamper(release)
+    ours, theirs = both(release, TRUST)
+    assert ours == theirs
+    assert (ours == "valid") is (tamper is TAMPERING[0])
+
+
+@pytest.mark.parametrize(
+    "trust",
+    [
+        TRUST,
+        trust_in(STRANGER),
+        trust_in(STEWARD, REVIEWER, steward=1, reviewer=1),
+        trust_in(STEWARD, STRANGER, steward=2),
+        trust_in(STEWARD, replace(REVIEWER, name="synthetic  STEWARD", role="steward"), steward=2),
+        replace(TRUST, people=(replace(TRUST.people[0], revoked=date(2020, 1, 1)),)),
+    ],
+)
+@pytest.mark.parametrize("signers", [[], [REVIEWER]])
+def test_it_counts_signatures_as_the_package_does(release: Path, trust: Trust, signers: list[Key]) -> None:
+    for key in signers:
+        countersign_release(release, key)
+    ours, theirs = both(release, trust)
+    assert ours == theirs
+
+
+def test_a_forged_release_is_refused(tmp_path: Path) -> None:
+    make_release(tmp_path / "r", STRANGER)
+    assert both(tmp_path / "r", TRUST) == ("not approved", "not approved")
+
+
+def test_every_sampled_flip_is_refused(release: Path) -> None:
+    trust = standalone.load_trust(str(release.parent / "trust.json"))
+    generator = random.Random(3)  # noqa: S311 - a test must be the same every time
+    for path in sorted(path for path in release.rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        for position in {0, len(data) - 1, *generator.choices(range(len(data)), k=6)}:
+            changed = bytearray(data)
+            changed[position] ^= 1 << generator.randrange(8)
+            path.write_bytes(changed)
+            assert verdict(release, trust) != "valid", (path.name, position)
+        path.write_bytes(data)
+    assert verdict(release, trust) == "valid"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[" * 100_000, b'{"a":' * 100_000, b"\xff", b"null", b'{"payload":1}', b'"' * 99_999]
+)
+def test_hostile_envelopes_are_refused_without_a_traceback(release: Path, data: bytes) -> None:
+    release.joinpath("manifest.dsse.json").write_bytes(data)
+    result = run(release, "--key", "steward.pub")
+    assert result.returncode == 1
+    assert "envelope.malformed" in result.stdout
+    assert result.stderr == ""
+
+
+def test_files_are_hashed_to_the_end(tmp_path: Path) -> None:
+    fill(tmp_path)
+    data = os.urandom(1000) * 3000
+    tmp_path.joinpath("big.bin").write_bytes(data)
+    seal_release(tmp_path, PREDICATE, STEWARD)
+    assert standalone.sha256_below(str(tmp_path), "big.bin", len(data)) == hashlib.sha256(data).hexdigest()
+    tmp_path.joinpath("big.bin").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert verdict(tmp_path, None, integrity_only=True) == "invalid"
