@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import logging
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ Rows = list[list[str]]
 
 WORD = "Zq7Planted"
 DIGITS = "8765432"
+DIGEST = re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{32})\b")
 # Each has the word or the digits in it, and is otherwise what a cell, an identifier or an attack may look like.
 PLANTED = (
     WORD,
@@ -159,8 +161,11 @@ def changed(template: Template, name: str, content: bytes) -> Iterator[Workspace
 
 
 def leaks(text: str) -> bool:
-    """Whether the planted value shows, in any case and with a thousand's mark or without."""
-    folded = text.casefold()
+    """Whether the planted value shows, in any case and with a thousand's mark or without.
+
+    Keyed digests are left out: five digits turn up in random hexadecimal about once in 17,000 digests.
+    """
+    folded = DIGEST.sub("#", text).casefold()
     plain = folded.replace(",", "").replace("\u202f", "").replace("_", "")
     return WORD.casefold() in folded or DIGITS in plain or DIGITS[:5] in plain
 
