@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from sensai_release import __version__
-from sensai_release.cli import readers, stages, steward
+from sensai_release.cli import approving, escrow, logbook, readers, stages, standing, steward, waivers
 from sensai_release.cli.render import Screen
 from sensai_release.errors import GateError, SensaiReleaseError, VerificationError
 from sensai_release.table.lean import keep_pandas_out
@@ -67,6 +67,11 @@ def options(
 steward.register(app)
 stages.register(app)
 readers.register(app)
+escrow.register(app)
+waivers.register(app)
+approving.register(app)
+standing.register(app)
+logbook.register(app)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -142,6 +147,8 @@ def _say(line: str) -> None:
 
 def main() -> None:
     """The console script."""
+    # Many small matrices: threads of the linear algebra library would only wait for one another. Set before numpy.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if not _NEED_PANDAS & set(sys.argv):
         keep_pandas_out()
     sys.exit(run(sys.argv[1:]))

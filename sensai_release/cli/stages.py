@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,12 +37,14 @@ def intake(context: typer.Context) -> None:
     """Note the keyed state of the source folder, and which root key is in use (a stage of the pipeline)."""
     from sensai_release.pipeline import source
     from sensai_release.pipeline.pseudonymise import note_key
+    from sensai_release.pipeline.series import note_series
     from sensai_release.pipeline.workspace import open_workspace
 
     screen: Screen = context.obj
     workspace = open_workspace(screen.root)
     source.intake(workspace)
     note_key(workspace)
+    note_series(workspace)
     screen.document({"ok": True})
 
 
@@ -119,6 +123,9 @@ def risk(
     path: Annotated[
         Path | None, typer.Argument(metavar="[PATH]", help="A release or a candidate; default: this workspace's.")
     ] = None,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Exit 0 whatever the gate says; 'build' and 'release' ask it again.")
+    ] = False,
 ) -> int:
     """Measure disclosure risk, counted in persons, and hold it against the gate."""
     from sensai_release.pipeline import reports
@@ -133,17 +140,27 @@ def risk(
     else:
         document = risks.assess_release(path)
         written = []
-    screen.document(document)
+    gates = risks.all_gates(document)
+    screen.document({**document, "gate": gates})
     screen.table(
-        "Disclosure risk: the gate",
+        "Disclosure risk: the gates",
         ("measure", "value", "limit", "passed"),
-        [(gate["name"], gate["value"], gate["limit"], gate["ok"]) for gate in document["gate"]],
+        [(gate["name"], gate["value"], gate["limit"], _passed(gate)) for gate in gates],
+    )
+    screen.table(
+        "Across releases",
+        ("release", "what", "what to do"),
+        [(f["release"], f["message"], f["advice"]) for f in document.get("series", {}).get("findings", ())],
     )
     ok = bool(document["ok"])
     screen.verdict("The gate is passed." if ok else "Too risky: the gate is not passed.", ok=ok)
     for name in written:
         screen.say(f"  {name}")
-    return 0 if ok else 1
+    return 0 if ok or report_only else 1
+
+
+def _passed(gate: Mapping[str, Any]) -> object:
+    return "cannot be assessed" if gate["ok"] and gate.get("status") == "cannot_assess" else gate["ok"]
 
 
 def datasheet(
@@ -152,24 +169,71 @@ def datasheet(
         Path | None, typer.Argument(metavar="[PATH]", help="A release; default: this workspace's candidate.")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Check the answers and their numbers; write nothing.")] = False,
+    attest: Annotated[
+        str | None, typer.Option("--attest", metavar="QUESTION", help="Note that a role stands by this answer.")
+    ] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="ROLE", help="With --attest: the role.")] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option("--as-of", formats=["%Y-%m-%d"], metavar="DATE", help="With --attest: the day (YYYY-MM-DD)."),
+    ] = None,
+    pdf: Annotated[
+        Path | None, typer.Option("--pdf", metavar="FILE", help="Write the candidate's datasheet as PDF (extra 'pdf').")
+    ] = None,
 ) -> int:
-    """Render the datasheet of the candidate, or check that of a candidate or a release."""
+    """Render the datasheet of the candidate, check that of a candidate or a release, or attest an answer."""
     from sensai_release.pipeline import describe
     from sensai_release.pipeline.workspace import open_workspace
 
     screen: Screen = context.obj
+    _refuse_mixture(check=check, attest=attest, pdf=pdf, path=path, by=by, as_of=as_of)
+    if attest is not None and by is not None and as_of is not None:
+        note = describe.attest_answer(open_workspace(screen.root), attest, by=by, as_of=as_of.date())
+        screen.document({"ok": True, **note})
+        screen.say(f"{attest} is attested by the {by}. Build again, so that the datasheet says so.")
+        return 0
+    if pdf is not None:
+        describe.write_pdf(open_workspace(screen.root), pdf)
+        screen.document({"ok": True, "pdf": str(pdf)})
+        screen.say(f"Written: {pdf}")
+        return 0
     if path is None and not check:
         summary = describe.write_datasheet(open_workspace(screen.root))
         screen.document({"ok": True, **summary})
         screen.say("Datasheet: " + ", ".join(f"{count} {kind}" for kind, count in summary["answers"].items()))
+        if summary["findings"]:
+            screen.say(f"{len(summary['findings'])} finding(s) stop a release: 'sensai-release datasheet --check'.")
         return 0
     findings = describe.check_datasheet(path if path is not None else open_workspace(screen.root).package)
-    screen.document({"ok": not findings, "findings": findings})
+    ok = not any(finding["severity"] == "error" for finding in findings)
+    known = [f for f in findings if f["code"] == "datasheet.open" and f["severity"] == "warning"]
+    screen.document({"ok": ok, "findings": findings})
     screen.table(
-        "Datasheet", ("code", "question", "what to do"), [(f["code"], f["column"], f["message"]) for f in findings]
+        "Datasheet",
+        ("code", "question", "where", "what to do"),
+        [(f["code"], f["column"], f["file"], f["message"]) for f in findings if f not in known],
     )
-    screen.verdict("The datasheet holds." if not findings else "The datasheet does not hold.", ok=not findings)
-    return 0 if not findings else 1
+    if known:
+        screen.say(f"Open, knowingly (params.yaml says why): {', '.join(f['column'] for f in known)}")
+    screen.verdict("The datasheet holds." if ok else "The datasheet does not hold.", ok=ok)
+    return 0 if ok else 1
+
+
+def _refuse_mixture(
+    *,
+    check: bool,
+    attest: str | None,
+    pdf: Path | None,
+    path: Path | None,
+    by: str | None,
+    as_of: datetime | None,
+) -> None:
+    if check + (attest is not None) + (pdf is not None) > 1:
+        raise ConfigurationError("--check, --attest and --pdf", "go one at a time", "Give one of them.")
+    if path is not None and (attest is not None or pdf is not None):
+        raise ConfigurationError("PATH", "goes with --check only", "Leave it out: the candidate is meant.")
+    if (attest is None) != (by is None) or (attest is None) != (as_of is None):
+        raise ConfigurationError("--attest, --by and --as-of", "go together", "Give all three of them.")
 
 
 def package(context: typer.Context) -> int:

@@ -21,6 +21,7 @@ class Role(StrEnum):
     steward = "steward"
     reviewer = "reviewer"
     recipient = "recipient"
+    escrow = "escrow"
 
 
 schema = typer.Typer(help="Work with the table schemas.", no_args_is_help=True, rich_markup_mode=None)
@@ -109,9 +110,16 @@ def keygen(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The new private key file, outside git.")],
     role: Annotated[Role, typer.Option("--role", help="What the key is for.")],
     name: Annotated[str, typer.Option("--name", metavar="TEXT", help="Whose key it is, or which office's.")] = "",
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Put a new root key at PATH; the old one is kept beside it.")
+    ] = False,
 ) -> None:
-    """Make a private key file (0600), and PATH.pub beside it for keys that sign or receive."""
+    """Make a private key file (0600), and PATH.pub beside it for keys that sign, receive or open an escrow."""
+    from sensai_release.governance.log import PLACE
+    from sensai_release.pipeline.logbook import record
     from sensai_release.pipeline.versioning import would_be_tracked
+    from sensai_release.pipeline.workspace import open_workspace
+    from sensai_release.privacy.key_rotation import rotate_root_key
     from sensai_release.privacy.keyfile import write_private_key
 
     screen: Screen = context.obj
@@ -119,11 +127,27 @@ def keygen(
         raise ConfigurationError(
             path.name, "would lie in a git work tree", "Choose a folder outside it: a key in git is a key published."
         )
-    info = write_private_key(path, role=role.value, name=name or role.value)
-    screen.document({"ok": True, "role": role.value, "key_id": info.key_id})
+    if rotate and role is not Role.root:
+        raise ConfigurationError("--rotate", "is for root keys", "Make another key under another path.")
+    document: dict[str, object] = {"ok": True, "role": role.value}
+    if rotate:
+        rotation = rotate_root_key(path, name=name or None)
+        info = rotation.info
+        document["replaced"] = {"key_id": rotation.old_key_id, "kept_as": rotation.kept_as}
+    else:
+        info = write_private_key(path, role=role.value, name=name or role.value)
+    # A key made for a workspace that is in use; many are made before there is one.
+    if (screen.root / "params.yaml").is_file() and (screen.root / PLACE).is_file():
+        record(open_workspace(screen.root), "key", {"role": role.value, "id": info.key_id, "rotated": rotate})
+    screen.document(document | {"key_id": info.key_id})
     screen.verdict(f"{role.value.capitalize()} key {info.key_id} written, readable by you alone.", ok=True)
+    if rotate:
+        screen.say(f"The old key {rotation.old_key_id} is kept as {rotation.kept_as}: releases made with it need it.")
+        screen.say("A series keeps its key, so change 'series' in params.yaml before the next build.")
     if role is Role.root:
         screen.say("Keep a copy in a safe: without it, a withdrawal cannot be traced to its pseudonym.")
+    if role is Role.escrow:
+        screen.say(f"Move {path.name} to a safe place away from the source; {path.name}.pub stays in the key folder.")
 
 
 def trust_add(
@@ -164,6 +188,9 @@ def release(
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="DATE", help="The date that the release states (YYYY-MM-DD).")
     ] = None,
+    trust: Annotated[
+        Path | None, typer.Option("--trust", metavar="FILE", help="Whose waivers count, where a gate was failed.")
+    ] = None,
 ) -> None:
     """Freeze the candidate into releases/, sign it as steward, add it to DVC, tag it."""
     from sensai_release.pipeline.publish import release as run
@@ -171,7 +198,9 @@ def release(
 
     screen: Screen = context.obj
     with screen.progress("Hashing and writing") as progress:
-        outcome = run(open_workspace(screen.root), version, key=key, as_of=_date(as_of), on_progress=progress)
+        outcome = run(
+            open_workspace(screen.root), version, key=key, as_of=_date(as_of), trust=trust, on_progress=progress
+        )
     screen.document(outcome.to_dict())
     screen.verdict(f"Released {outcome.name}: {outcome.files} files, signed by key {outcome.signer}.", ok=True)
     screen.say(f"  {outcome.path}")
@@ -209,7 +238,7 @@ def locate(
 def schema_check(context: typer.Context) -> None:
     """Check params.yaml, every schema and every hierarchy of the workspace."""
     from sensai_release.pipeline.workspace import open_workspace
-    from sensai_release.privacy.policy import undecided_columns
+    from sensai_release.privacy.policy import check_policies, undecided_columns
     from sensai_release.table.synthetic_cohort import check_declarations
 
     screen: Screen = context.obj
@@ -217,6 +246,8 @@ def schema_check(context: typer.Context) -> None:
     tables = list(workspace.schemas)
     check_declarations(workspace.schemas)
     undecided = undecided_columns(workspace.schemas)
+    if not undecided:
+        check_policies(workspace.schemas, workspace.params.raw["profiles"])
     screen.document({"ok": True, "tables": tables, "undecided": undecided})
     screen.verdict(f"{len(tables)} table schemas are well-formed.", ok=True)
     if undecided:

@@ -61,5 +61,25 @@ def included_persons(persons: pa.ChunkedArray, ledger: pa.Table, rule: ConsentRu
     )
 
 
+def exclusion_reasons(persons: pa.Array, ledger: pa.Table, rule: ConsentRule) -> pa.Array:
+    """Why each of n persons is not released: `no_record`, `withdrawn` or `refused`; null where the ledger lets them be.
+
+    Who refused and withdrew has withdrawn, as in `Inclusion`.
+    """
+    holders = ledger[rule.person]
+    refusal = pc.invert(pc.fill_null(pc.equal(ledger[rule.grant_column], rule.grant_value), False))
+    withdrawal = pc.is_valid(ledger[rule.withdrawn_column])
+    return pc.case_when(
+        pc.make_struct(
+            pc.invert(pc.is_in(persons, value_set=pc.unique(holders))),
+            pc.is_in(persons, value_set=pc.unique(holders.filter(withdrawal))),
+            pc.is_in(persons, value_set=pc.unique(holders.filter(refusal))),
+        ),
+        "no_record",
+        "withdrawn",
+        "refused",
+    )
+
+
 def _count(mask: pa.Array) -> int:
     return int(pc.sum(mask).as_py() or 0)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-from sensai_release.errors import ConfigurationError
+from sensai_release.errors import ConfigurationError, ReleaseFormatError
 from sensai_release.pipeline import versioning
+from sensai_release.pipeline.logbook import record
+from sensai_release.pipeline.pseudonymise import refuse_other_pseudonyms
 from sensai_release.pipeline.source import intake_document, list_source, unclaimed_paths
 from sensai_release.pipeline.workspace import Workspace, earlier_releases
-from sensai_release.privacy.policy import refuse_undecided
+from sensai_release.privacy.policy import check_policies, refuse_undecided
+from sensai_release.release.tables import read_json_object
+from sensai_release.release.waivers import failing_gates
 
 _REPORTS = {
     "validate": ("reports/validation.html", "reports/validation.json"),
@@ -41,7 +44,9 @@ def build(workspace: Workspace, *, workers: int | None = None, quiet: bool = Fal
     """Runs what has changed. Raises `ConfigurationError`, `InputError` or `ToolError` when it cannot start."""
     # What can be known before DVC starts is said before it: a wrong schema or source folder in one clear line.
     refuse_undecided(workspace.schemas)
+    check_policies(workspace.schemas, workspace.params.raw["profiles"])
     list_source(workspace)
+    refuse_other_pseudonyms(workspace)
     if not (workspace.root / ".dvc").is_dir():
         raise ConfigurationError(
             "the workspace", "is not under DVC", "Run 'sensai-release init --force' on it: nothing is overwritten."
@@ -56,10 +61,17 @@ def build(workspace: Workspace, *, workers: int | None = None, quiet: bool = Fal
             states[stage] = "done"
         else:
             states[stage] = "not reached" if run.failed else "up to date"
+    gates = _failed_gates(workspace) if run.failed is None else []
+    if gates:
+        states["risk"] = "refused"
+    if set(run.ran) - {"intake"}:
+        refused = bool(gates) or run.failed is not None
+        facts = {"profile": workspace.params.profile.name, "ended_at": run.failed, "gates": gates}
+        record(workspace, "build.refused" if refused else "build", facts)
     return BuildOutcome(
         stages=states,
-        exit_code=run.exit_code,
-        verdict=_verdict(run),
+        exit_code=1 if gates else run.exit_code,
+        verdict=_refusal(gates) if gates else _verdict(run),
         reports=tuple(name for name in _reports(run) if (workspace.root / name).exists()),
     )
 
@@ -71,6 +83,16 @@ def _verdict(run: versioning.PipelineRun) -> str:
     if not worked:
         return "Nothing has changed: the candidate is up to date."
     return "The candidate is ready: read the reports, then 'release VERSION'."
+
+
+def _failed_gates(workspace: Workspace) -> list[str]:
+    """The gates that the candidate fails. The stage only measures: a waiver can be given for what is there to see."""
+    risk = read_json_object(workspace.reports / "risk.json", "reports/risk.json", "ok", "gate")
+    return sorted(failing_gates(risk, waiver_required=False)) or ([] if risk["ok"] else ["risk"])
+
+
+def _refusal(gates: list[str]) -> str:
+    return f"The candidate fails {', '.join(gates)}: read reports/risk.html; 'release' refuses it without a waiver."
 
 
 def _reports(run: versioning.PipelineRun) -> tuple[str, ...]:
@@ -95,8 +117,8 @@ def status(workspace: Workspace) -> dict[str, Any]:
 def source_changed(workspace: Workspace) -> bool:
     """True when the source folder is no longer as the last build saw it."""
     try:
-        known = json.loads((workspace.work / "intake.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = read_json_object(workspace.work / "intake.json", "work/intake.json")
+    except ReleaseFormatError:
         return True
     return bool(known != intake_document(workspace))
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,20 @@ from sensai_release.errors import ConfigurationError
 from sensai_release.pipeline.pseudonymise import key_facts, load_root
 from sensai_release.pipeline.units import map_units
 from sensai_release.pipeline.workspace import Workspace, earlier_releases, fresh_folder, write_json
+from sensai_release.privacy.context import Context, Sessions, session_times
 from sensai_release.privacy.deidentify import apply_plan, generalised_columns, search_levels, sort_by_key
 from sensai_release.privacy.dictionary import data_dictionary
 from sensai_release.privacy.folds import folds_table
 from sensai_release.privacy.generalise import Choice
+from sensai_release.privacy.in_force import dropped_entries, released_columns, tables_kept_back
 from sensai_release.privacy.keyfile import RootKey
 from sensai_release.privacy.keys import derive
-from sensai_release.privacy.masking import masked
+from sensai_release.privacy.masking import rounded
+from sensai_release.privacy.persons import PersonKeys, person_keys, tells_of_persons
 from sensai_release.privacy.policy import TablePlan, plan_table
 from sensai_release.privacy.windows import window_table
 from sensai_release.release.tables import Count, ReleasedTables, read_json_object
+from sensai_release.table.catalogue import catalogue_digest
 from sensai_release.table.readers import arrow_type
 from sensai_release.table.schema import ReleaseSpec, TableSchema, released_tables
 from sensai_release.table.store import read_parquet, read_shard, shard_columns, write_parquet, writer
@@ -46,19 +51,32 @@ class _Recording:
     path: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frames:
+    """What the workers know of a table that is released row by row."""
+
+    plan: TablePlan
+    context: Context
+
+
 def deidentify(workspace: Workspace, *, workers: int = 1, on_progress: Progress | None = None) -> dict[str, Count]:
     """Returns the rows of each released table, masked.
 
     Raises `ConfigurationError` when the policy does not decide about every column, `KeyFileError` for the root key.
     """
     root = load_root()
-    inclusion = read_json_object(workspace.work / "pseudonymised.json", "work/pseudonymised.json")
+    place = "work/pseudonymised.json"
+    inclusion = read_json_object(workspace.root / place, place, "key", "excluded", "persons")
     if inclusion["key"] != key_facts(workspace, root):
         raise ConfigurationError("the root key", "is not the one that made the pseudonyms", "Run 'build' again.")
     maker = _Maker(workspace, root, workers, on_progress)
     with fresh_folder(workspace.candidate) as folder:
         (folder / "schemas").mkdir()
-        for schema, release in released_tables(workspace.schemas, workspace.params.profile.name):
+        # What other tables tell of a person counts when levels are chosen, so the table of persons comes last.
+        for schema, release in sorted(
+            released_tables(workspace.schemas, workspace.params.profile.name),
+            key=lambda pair: pair[1].table == workspace.params.person_table,
+        ):
             target = folder / "data" / release.table
             target.mkdir(parents=True)
             maker.make(schema, release, target)
@@ -68,9 +86,10 @@ def deidentify(workspace: Workspace, *, workers: int = 1, on_progress: Progress 
     minimum = workspace.params.masking_minimum
     tables = ReleasedTables(workspace.candidate / "data", maker.dictionaries)
     shown = {name: tables.masked_rows(name, minimum) for name in tables.names}
+    left_out = {name: rounded(count, minimum) for name, count in inclusion["excluded"].items()}
     write_json(
         workspace.reports / "metrics" / "candidate.json",
-        {"rows": shown, "persons": masked(inclusion["persons"], minimum), "left_out": inclusion["excluded"]},
+        {"rows": shown, "persons": rounded(inclusion["persons"], minimum), "left_out": left_out},
     )
     return shown
 
@@ -84,6 +103,7 @@ class _Maker:
         self._workers = workers
         self._on_progress = on_progress
         self._generalisation: dict[str, Any] = {}
+        self._plans: dict[str, TablePlan] = {}
         self.dictionaries: dict[str, dict[str, Any]] = {}
 
     def make(self, schema: TableSchema, release: ReleaseSpec, target: Path) -> None:
@@ -108,25 +128,31 @@ class _Maker:
             "description": profile.description,
             "k": profile.k,
             "max_suppressed": profile.max_suppressed,
+            "l": profile.l,
+            "t": profile.t,
+            "l_exceptions": dict(profile.l_exceptions),
+            "linkability": {
+                "rank1": profile.linkability.rank1,
+                "auc": profile.linkability.auc,
+                "cannot_assess": profile.cannot_assess,
+            },
+            "population": profile.population,
             "generalisation": self._generalisation,
             "pseudonym_key": key_facts(self._workspace, self._root),
-            "columns": {
-                name: {
-                    column["name"]: {key: column[key] for key in ("source", "role", "tier", "class", "action")}
-                    for column in dictionary["columns"]
-                }
-                for name, dictionary in self.dictionaries.items()
-            },
+            "catalogue": catalogue_digest(),
+            "columns": {name: released_columns(self._plans[name], self.dictionaries[name]) for name in self._plans},
+            "dropped": {name: dropped_entries(plan) for name, plan in self._plans.items()},
+            "kept_back": tables_kept_back(self._workspace.schemas, profile.name),
         }
 
     def _whole(self, schema: TableSchema, release: ReleaseSpec, table: pa.Table, target: Path) -> None:
         plan = self._plan(schema, release, table.column_names)
-        choice = self._choose(table, plan) if generalised_columns(plan) else None
-        released = apply_plan(table, plan, choice)
+        choice = self._choose(table, plan, target.parent) if generalised_columns(plan) else None
+        released = apply_plan(table, plan, choice, self._context)
         dictionary = self._describe(plan, choice)
         write_parquet(sort_by_key(released, dictionary["primary_key"]), target / "part-00000.parquet")
 
-    def _choose(self, table: pa.Table, plan: TablePlan) -> Choice:
+    def _choose(self, table: pa.Table, plan: TablePlan, data: Path) -> Choice:
         params = self._workspace.params
         if params.person_key not in table.column_names or len(pc.unique(table[params.person_key])) != table.num_rows:
             raise ConfigurationError(
@@ -136,12 +162,46 @@ class _Maker:
             )
         profile = params.profile
         columns = generalised_columns(plan)
-        choice = search_levels(table, plan, k=profile.k, max_suppressed=profile.max_suppressed)
+        choice = search_levels(
+            table,
+            plan,
+            k=profile.k,
+            max_suppressed=profile.max_suppressed,
+            l=profile.l,
+            exceptions=profile.l_exceptions,
+            beside=self._beside(table, plan, data),
+            context=self._context,
+            keep=self._levels_before(plan.table),
+        )
         self._generalisation[plan.table] = choice.describe(columns, params.masking_minimum)
         if not choice.found:
             # Not even the coarsest form reaches k. That is a verdict, and the risk gate will speak it.
             return Choice(levels={column.output: column.hierarchy.height - 1 for column in columns})
         return choice
+
+    def _levels_before(self, table: str) -> dict[str, int] | None:
+        """The levels of the last release of the series, as its own policy states them; `None` before the first."""
+        here = earlier_releases(self._workspace)
+        policy = here[-1][1] / "reports" / "policy.json" if here else None
+        if policy is None or not policy.is_file():
+            return None
+        chosen = read_json_object(policy, "policy.json", "generalisation")["generalisation"].get(table) or {}
+        levels = {entry["column"]: entry["level"] for entry in chosen.get("levels", ())}
+        return levels if levels and None not in levels.values() else None
+
+    def _beside(self, table: pa.Table, plan: TablePlan, data: Path) -> PersonKeys | None:
+        """What the other released tables tell of the persons of `table`, in its order; `None` for another table."""
+        links = self._workspace.params.links
+        if plan.table != links.persons:
+            return None
+        held = ReleasedTables(data, self.dictionaries)
+        tables = {
+            name: held.read(name) for name in self.dictionaries if tells_of_persons(self.dictionaries[name], links)
+        }
+        tables[links.persons] = table.select([links.person_key])
+        keys = person_keys(tables, self.dictionaries | {links.persons: {"columns": []}}, links)
+        order = pc.index_in(table[links.person_key], value_set=keys.table[links.person_key].combine_chunks())
+        return replace(keys, table=keys.table.take(order))
 
     def _recordings(self, schema: TableSchema, release: ReleaseSpec, target: Path) -> None:
         recordings = [
@@ -180,7 +240,8 @@ class _Maker:
 
     def _frames(self, plan: TablePlan, recordings: Sequence[_Recording], key: str, target: Path) -> None:
         """Row by row tables, in parts of some recordings each, so that memory does not grow with the study."""
-        tables = map_units(_one_frame_table, plan, recordings, workers=self._workers, on_progress=self._on_progress)
+        context = _Frames(plan=plan, context=replace(self._context, sessions=None))
+        tables = map_units(_one_frame_table, context, recordings, workers=self._workers, on_progress=self._on_progress)
         for number, part in enumerate(_in_parts(tables, _RECORDINGS_IN_A_PART)):
             out: pq.ParquetWriter | None = None
             first = number * _RECORDINGS_IN_A_PART
@@ -190,6 +251,24 @@ class _Maker:
                 out.write_table(keyed)
             if out is not None:
                 out.close()
+
+    @cached_property
+    def _context(self) -> Context:
+        """What actions may need beside their table; the table of sessions is read once."""
+        params = self._workspace.params
+        name = params.session_table
+        path = self._workspace.pseudonymised / f"{name}.parquet"
+        sessions = None
+        if path.exists():
+            sessions = Sessions(
+                name=name,
+                key=params.session_key,
+                person=str(params.raw["sessions"]["person"]),
+                times=session_times(self._workspace.schemas[name]),
+                table=read_parquet(path),
+            )
+        key = derive(self._root, study=str(params.study["id"]), series=params.series, purpose="noise")
+        return Context(sessions=sessions, noise_key=key)
 
     def _folds(self, release: ReleaseSpec) -> pa.Table:
         params = self._workspace.params
@@ -241,6 +320,7 @@ class _Maker:
             levels=choice.levels if choice is not None else None,
         )
         self.dictionaries[plan.table] = dictionary
+        self._plans[plan.table] = plan
         return dictionary
 
 
@@ -290,14 +370,14 @@ def _one_window_table(plan: TablePlan, recording: _Recording) -> pa.Table:
     return window_table(read_shard(recording.path), plan, plan.release.window)
 
 
-def _one_frame_table(plan: TablePlan, recording: _Recording) -> pa.Table:
-    table = read_shard(recording.path)
+def _one_frame_table(frames: _Frames, recording: _Recording) -> pa.Table:
+    table, plan = read_shard(recording.path), frames.plan
     wanted = [column for column in plan.columns if column.source != plan.recording_key]
     for column in wanted:
         if column.source not in table.column_names:
             # A tool version that does not write this column: missing throughout, as in the table of windows.
             table = table.append_column(column.source, pa.nulls(table.num_rows, arrow_type(column.spec.dtype)))
-    return apply_plan(table, plan)
+    return apply_plan(table, plan, context=replace(frames.context, recording=recording.key))
 
 
 def _in_parts(items: Iterator[pa.Table], size: int) -> Iterator[Iterator[pa.Table]]:

@@ -1,6 +1,7 @@
 """`demo`: the whole story on a synthetic cohort, told by the same functions that the commands call.
 
-Two releases with a withdrawal between them, verification, the difference, and a tampered copy that must be refused.
+Two releases with a withdrawal between them, each approved by a second person, verification, the difference, and a
+tampered copy that must be refused.
 Nothing in it is special to the demonstration but the data, which are invented.
 """
 
@@ -9,13 +10,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sensai_release.errors import OutputExistsError, ToolError
 from sensai_release.pipeline import versioning
+from sensai_release.pipeline.approving import approve, review
 from sensai_release.pipeline.build import build
-from sensai_release.pipeline.describe import compare
+from sensai_release.pipeline.comparing import compare
 from sensai_release.pipeline.publish import release
 from sensai_release.pipeline.trusting import KEY_DIR_VARIABLE, add_people
 from sensai_release.pipeline.workspace import Workspace, init_workspace
@@ -44,16 +47,18 @@ def demo(folder: Path, *, participants: int, seed: int, say: Say, quiet: bool = 
     keys.mkdir(mode=0o700)
     write_private_key(keys / "root.key", role="root", name="Demonstration root key")
     write_private_key(keys / "steward.key", role="steward", name="Demonstration data steward")
+    write_private_key(keys / "reviewer.key", role="reviewer", name="Demonstration reviewer")
+    write_private_key(keys / "escrow.key", role="escrow", name="Demonstration escrow key")
     trust_file = folder / "trust.json"
-    add_people(trust_file, [keys / "steward.key.pub"])
+    add_people(trust_file, [keys / "steward.key.pub", keys / "reviewer.key.pub"])
 
     say(f"2  A synthetic cohort of {participants} invented participants, in the tools' own dialects")
     workspace.source.parent.mkdir(exist_ok=True)
     generate_source(workspace.source, workspace.schemas, participants=participants, sessions=3, seconds=12, seed=seed)
-    first = _cut(workspace, keys, "1.0.0", "3  Build and release 1.0.0", say, quiet=quiet)
+    first = _cut(workspace, keys, "1.0.0", "3  Build, release and approve 1.0.0", say, quiet=quiet)
     say("4  One participant withdraws consent")
     _withdraw(workspace)
-    second = _cut(workspace, keys, "2.0.0", "5  Build and release 2.0.0", say, quiet=quiet)
+    second = _cut(workspace, keys, "2.0.0", "5  Build, release and approve 2.0.0", say, quiet=quiet)
 
     trust = load_trust(trust_file)
     verdicts = {path.name: verify_release(path, trust=trust) for path in (first, second)}
@@ -91,13 +96,22 @@ def _cut(workspace: Workspace, keys: Path, version: str, title: str, say: Say, *
         if outcome.exit_code:
             raise ToolError("build", outcome.verdict, "See the lines above; try --participants with a larger number.")
         done = release(workspace, version, key=keys / "steward.key")
+        _approve(workspace, workspace.releases / done.name, keys)
     finally:
         if before is None:
             del os.environ[KEY_DIR_VARIABLE]
         else:
             os.environ[KEY_DIR_VARIABLE] = before
-    say(f"   {done.files} files, signed by key {done.signer}")
+    say(f"   {done.files} files, signed by key {done.signer}, approved by the reviewer")
     return workspace.releases / done.name
+
+
+def _approve(workspace: Workspace, path: Path, keys: Path) -> None:
+    """The second person looks at what changed, and signs."""
+    today = datetime.now(UTC).date()
+    trust = keys.parent / "trust.json"
+    shown = review(path, trust=trust, today=today)
+    approve(path, shown, key=keys / "reviewer.key", trust=trust, workspace=workspace, today=today)
 
 
 def _withdraw(workspace: Workspace) -> None:

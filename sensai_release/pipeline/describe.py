@@ -1,4 +1,4 @@
-"""What people read about a candidate or a release: the datasheet, the payload, the difference, the explanation.
+"""What people read about a candidate or a release: the datasheet, the payload, the difference.
 
 Gathers facts and texts and puts them in place; how each is made is for `release`. What goes from the steward's own
 reports into a release is chosen here, and holds no row number, no file and no count that would tell who was left out.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,17 @@ from sensai_release.pipeline.reports import is_synthetic
 from sensai_release.pipeline.risk import POLICY
 from sensai_release.pipeline.source import intake_document
 from sensai_release.pipeline.workspace import TEMPLATE_PARTS, Workspace, fresh_folder, write_json, write_text
-from sensai_release.privacy.masking import masked
-from sensai_release.release.datasheet import (
-    Datasheet,
-    build_datasheet,
-    load_answers,
+from sensai_release.privacy.masking import rounded
+from sensai_release.release.answers import load_answers, questions
+from sensai_release.release.attestation import attest, load_attestations
+from sensai_release.release.datasheet import Datasheet, build_datasheet
+from sensai_release.release.datasheet_check import check_datasheet as check
+from sensai_release.release.datasheet_pages import (
+    render_card_html,
+    render_card_markdown,
     render_html,
     render_markdown,
-)
-from sensai_release.release.datasheet import (
-    check_datasheet as check,
+    render_pdf,
 )
 from sensai_release.release.diff import diff_releases
 from sensai_release.release.documents import canonical_json
@@ -35,16 +37,28 @@ from sensai_release.release.facts import Facts, compute_facts, study_context
 from sensai_release.release.manifest import MANIFEST
 from sensai_release.release.metadata import croissant, data_package
 from sensai_release.release.pages import render_page
+from sensai_release.release.publish import write_atomic
+from sensai_release.release.published import published_risk
 from sensai_release.release.readme import render_readme
 from sensai_release.release.tables import ReleasedTables, load_dictionaries, read_json_object
+from sensai_release.release.waivers import Waiver
+from sensai_release.table.catalogue import catalogue_digest
 
 PAYLOAD = "payload.json"
 """What the package knows of itself until it is sealed: the manifest's predicate but for the version, and its inputs."""
 
+# Without these, a document is none of ours; the rest of it is for the pages to print.
+RISK_KEYS = ("ok", "gate", "k", "k_min", "persons", "attributes", "generalisation")
+POLICY_KEYS = ("profile", "k", "max_suppressed", "columns", "dropped", "generalisation", "pseudonym_key")
+
 
 def inputs_of(workspace: Workspace) -> dict[str, str]:
     """The state of everything that a candidate is made from, each as one digest: equal when nothing has changed."""
-    digests = {"the source folder": str(intake_document(workspace)["state"]), "the tool": __version__}
+    digests = {
+        "the source folder": str(intake_document(workspace)["state"]),
+        "the tool": __version__,
+        "the catalogue": catalogue_digest(),
+    }
     for name in TEMPLATE_PARTS:
         path = workspace.root / name
         state = hashlib.sha256()
@@ -63,14 +77,54 @@ def write_datasheet(workspace: Workspace) -> dict[str, Any]:
     kinds: dict[str, int] = {}
     for answer in sheet.answers:
         kinds[answer.kind] = kinds.get(answer.kind, 0) + 1
-    return {"answers": dict(sorted(kinds.items())), "open": list(sheet.open_questions)}
+    unsettled = [finding.to_dict() for finding in check(sheet) if finding.severity == "error"]
+    return {"answers": dict(sorted(kinds.items())), "open": list(sheet.open_questions), "findings": unsettled}
 
 
 def check_datasheet(folder: Path) -> list[dict[str, Any]]:
     """What is wrong with the datasheet of a payload or a release; its numbers are counted again from the tables."""
     sheet = Datasheet.from_dict(read_json_object(folder / "datasheet.json", "datasheet.json"))
     facts = _facts(folder, folder / "reports" / "risk.json", sheet.facts.context, sheet.facts.minimum)
-    return [finding.to_dict() for finding in check(sheet, facts) if finding.severity == "error"]
+    try:
+        return [finding.to_dict() for finding in check(sheet, facts)]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ConfigurationError("datasheet.json", "is no datasheet of this tool", "Render it again.") from None
+
+
+def refuse_unsettled(folder: Path) -> None:
+    """The gate of the datasheet. Raises `GateError` naming the questions that stop a release (`datasheet_check`)."""
+    sheet = Datasheet.from_dict(read_json_object(folder / "datasheet.json", "datasheet.json"))
+    stopped: dict[str, list[str]] = {}
+    for finding in check(sheet):
+        if finding.severity == "error":
+            what = finding.code.split(".")[1].replace("_", " ")
+            stopped.setdefault(what, []).append(str(finding.column))
+    if stopped:
+        named = "; ".join(f"{what}: {', '.join(dict.fromkeys(ids))}" for what, ids in sorted(stopped.items()))
+        cure = "'sensai-release datasheet --check' says how to settle each; then build again."
+        raise GateError("the datasheet", f"has answers that stop a release ({named})", cure)
+
+
+def attest_answer(workspace: Workspace, question: str, *, by: str, as_of: date) -> dict[str, Any]:
+    """Notes in datasheets/attested.json that a role stands by an answer, for the facts of the candidate.
+
+    Raises `ConfigurationError` for an unknown question, an answer that is not attested, or another role.
+    """
+    if question not in {known.id for known in questions()}:
+        raise ConfigurationError("--attest", "names no question", "Questions have ids such as M1 or C14.")
+    sheet = _datasheet(workspace, workspace.candidate, version=None)
+    answer = next(answer for answer in sheet.answers if answer.question == question)
+    note = attest(answer, sheet.facts, by=by, as_of=as_of.isoformat())
+    folder = workspace.root / "datasheets"
+    with workspace.lock():
+        held = {**load_attestations(folder), question: note.to_dict()}
+        write_json(folder / "attested.json", {"attested": dict(sorted(held.items()))})
+    return {"question": question, "by": by, "as_of": note.as_of, "digest": note.digest, "facts": list(note.facts)}
+
+
+def write_pdf(workspace: Workspace, path: Path) -> None:
+    """The candidate's datasheet as PDF, beside the release and no part of it (extra `pdf`)."""
+    write_atomic(path, render_pdf(_datasheet(workspace, workspace.candidate, version=None)))
 
 
 def package(workspace: Workspace) -> list[dict[str, Any]]:
@@ -82,9 +136,10 @@ def package(workspace: Workspace) -> list[dict[str, Any]]:
     if findings:
         shutil.rmtree(workspace.package, ignore_errors=True)
         return findings
-    risk = read_json_object(workspace.reports / "risk.json", "reports/risk.json")
-    if not risk["ok"]:
-        raise GateError("the risk gate", "is not passed", "Read reports/risk.html and change policy or thresholds.")
+    # A candidate that fails the risk gate is packaged all the same: a waiver is for these bytes, and `release` asks.
+    risk = read_json_object(workspace.reports / "risk.json", "reports/risk.json", *RISK_KEYS)
+    profile, minimum = workspace.params.profile, workspace.params.masking_minimum
+    risk = published_risk(risk, max_suppressed=profile.max_suppressed, minimum=minimum)
     synthetic = is_synthetic(workspace)
     with fresh_folder(workspace.package) as folder:
         for part in ("data", "schemas"):
@@ -93,7 +148,9 @@ def package(workspace: Workspace) -> list[dict[str, Any]]:
         shutil.copyfile(workspace.root / "datasheets" / "terms.md", folder / "TERMS.md")
         reports = folder / "reports"
         reports.mkdir()
-        shutil.copyfile(workspace.candidate / POLICY, reports / POLICY)
+        policy = read_json_object(workspace.candidate / POLICY, POLICY, *POLICY_KEYS)
+        read_json_object(folder / "datasheet.json", "work/datasheet/datasheet.json", "answers", "facts")
+        _write_report(reports, "policy", policy, workspace, synthetic=synthetic)
         _write_report(reports, "risk", risk, workspace, synthetic=synthetic)
         _write_report(reports, "validation", _public_validation(workspace, synthetic), workspace, synthetic=synthetic)
         predicate = _predicate(workspace, folder, risk, synthetic=synthetic)
@@ -111,7 +168,7 @@ def finish_payload(folder: Path, workspace: Workspace, predicate: Mapping[str, A
     if previous is not None:
         # The difference is itself a part of the payload, so it is computed before there is a manifest to sign.
         (folder / MANIFEST).write_bytes(canonical_json({"predicate": dict(predicate)}))
-        difference = diff_releases(previous, folder, minimum=workspace.params.masking_minimum).to_dict()
+        difference = diff_releases(previous, folder, minimum=workspace.params.masking_minimum, coarse=True).to_dict()
         (folder / MANIFEST).unlink()
         # Files are for whoever holds both releases to compare: this one is not complete yet.
         difference = {key: value for key, value in difference.items() if key != "files"}
@@ -122,28 +179,18 @@ def finish_payload(folder: Path, workspace: Workspace, predicate: Mapping[str, A
     write_json(folder / "datapackage.json", data_package(folder, study=study, predicate=predicate))
 
 
-def compare(old: Path, new: Path, *, html: Path | None = None) -> dict[str, Any]:
-    """The difference of two releases as JSON-ready data; also as a page when `html` names one."""
-    document = diff_releases(old, new).to_dict()
-    if html is not None:
-        write_text(html, render_page("diff.html.j2", report=document, synthetic=document["synthetic"]))
-    return document
-
-
-def explain(workspace: Workspace, column: str) -> dict[str, Any]:
-    """The data dictionary's entry of `table.column`. Raises `ConfigurationError` when no such column is released."""
-    table, _, name = column.partition(".")
-    dictionaries = load_dictionaries(workspace.candidate / "schemas") if workspace.candidate.is_dir() else {}
-    if not dictionaries:
-        raise ConfigurationError("the candidate", "is not there", "Run 'sensai-release build' first.")
-    if table not in dictionaries:
-        raise ConfigurationError("TABLE.COLUMN", "names no released table", f"Released: {', '.join(dictionaries)}.")
-    entries = {entry["name"]: entry for entry in dictionaries[table]["columns"]}
-    if name not in entries:
-        raise ConfigurationError(
-            "TABLE.COLUMN", f"names no released column of {table}", f"Released: {', '.join(entries)}."
-        )
-    return {"table": table, **entries[name]}
+def write_waivers_page(
+    folder: Path, workspace: Workspace, waivers: Sequence[Waiver], predicate: Mapping[str, Any]
+) -> None:
+    """Adds reports/waivers.html, and says in reports/risk.html that waivers are in force."""
+    reports, synthetic, study = folder / "reports", bool(predicate["synthetic"]), workspace.params.study
+    shown = {"name": f"{predicate['series']}-{predicate['version']}", "waivers": [item.to_dict() for item in waivers]}
+    page = render_page("waivers.html.j2", report=shown, synthetic=synthetic, study=study)
+    write_text(reports / "waivers.html", page)
+    risk = read_json_object(reports / "risk.json", "risk.json", *RISK_KEYS) | {
+        "waived": [item.gate for item in waivers]
+    }
+    write_text(reports / "risk.html", render_page("risk.html.j2", report=risk, synthetic=synthetic, study=study))
 
 
 def _datasheet(workspace: Workspace, folder: Path, *, version: str | None) -> Datasheet:
@@ -155,18 +202,23 @@ def _datasheet(workspace: Workspace, folder: Path, *, version: str | None) -> Da
         title=str(workspace.params.study["title"]),
         synthetic=is_synthetic(workspace),
         version=version,
+        knowingly_open=workspace.params.raw["datasheet"]["open"],
+        attested=load_attestations(workspace.root / "datasheets"),
     )
 
 
 def _facts(folder: Path, risk: Path, context: Mapping[str, Any], minimum: int) -> Facts:
     tables = ReleasedTables(folder / "data", load_dictionaries(folder / "schemas"))
-    return compute_facts(tables, context=context, risk=read_json_object(risk, "risk.json"), minimum=minimum)
+    report = read_json_object(risk, "risk.json", "ok", "k_min")
+    return compute_facts(tables, context=context, risk=report, minimum=minimum)
 
 
 def _write_datasheet_files(folder: Path, sheet: Datasheet, study: Mapping[str, Any]) -> None:
     write_text(folder / "DATASHEET.md", render_markdown(sheet))
     write_json(folder / "datasheet.json", sheet.to_dict())
     write_text(folder / "datasheet.html", render_html(sheet, study=study))
+    write_text(folder / "CARD.md", render_card_markdown(sheet))
+    write_text(folder / "card.html", render_card_html(sheet, study=study))
 
 
 def _write_report(
@@ -181,7 +233,9 @@ def _public_validation(workspace: Workspace, synthetic: bool) -> dict[str, Any]:
     """The steward's validation report without rows, files and places: source counts beside released ones would tell
     how many persons were left out.
     """
-    report = read_json_object(workspace.reports / "validation.json", "reports/validation.json")
+    report = read_json_object(
+        workspace.reports / "validation.json", "reports/validation.json", "ok", "findings", "tables"
+    )
     minimum = workspace.params.masking_minimum
     grouped: dict[tuple[str, str, str, str], int] = {}
     for finding in report["findings"]:
@@ -198,7 +252,8 @@ def _public_validation(workspace: Workspace, synthetic: bool) -> dict[str, Any]:
                 "column": column or None,
                 "file": None,
                 "row": None,
-                "count": masked(count, minimum),
+                # Cells, not persons: a number of them could be one person's, and two such numbers subtracted.
+                "count": f"<{minimum}" if 0 < count < minimum else f">={minimum}" if count else 0,
                 "message": "",
             }
             for (severity, code, table, column), count in sorted(grouped.items())
@@ -219,7 +274,7 @@ def _public_validation(workspace: Workspace, synthetic: bool) -> dict[str, Any]:
 
 def _predicate(workspace: Workspace, folder: Path, risk: Mapping[str, Any], *, synthetic: bool) -> dict[str, Any]:
     """What the manifest will say of this payload, all but the version."""
-    policy = read_json_object(folder / "reports" / POLICY, POLICY)
+    policy = read_json_object(folder / "reports" / POLICY, POLICY, *POLICY_KEYS)
     minimum = workspace.params.masking_minimum
     tables = ReleasedTables(folder / "data", load_dictionaries(folder / "schemas"))
     return {
@@ -232,7 +287,7 @@ def _predicate(workspace: Workspace, folder: Path, risk: Mapping[str, Any], *, s
         "synthetic": synthetic,
         "pseudonym_key": policy["pseudonym_key"],
         "counts": {
-            "persons": masked(len(tables.everyone()), minimum),
+            "persons": rounded(len(tables.everyone()), minimum),
             "rows": {name: tables.masked_rows(name, minimum) for name in tables.names},
         },
     }

@@ -170,7 +170,6 @@ def _summary(found: Draft, table: str, minimum: int) -> dict[str, Any]:
 
 def _entry(entry: DraftEntry, minimum: int) -> dict[str, Any]:
     action = entry.document["action"]
-    bounded = "minimum" in entry.document or "maximum" in entry.document
     return {
         "entry": entry.label,
         "column": entry.columns[0].name if entry.columns else entry.label,
@@ -178,7 +177,7 @@ def _entry(entry: DraftEntry, minimum: int) -> dict[str, Any]:
         "type": entry.document["dtype"],
         "missing": masked(sum(column.missing for column in entry.columns), minimum),
         "distinct": masked(entry.columns[0].distinct, minimum) if len(entry.columns) == 1 else None,
-        "out_of_range": masked(entry.outside, minimum) if bounded else None,
+        "out_of_range": None if entry.outside is None else masked(entry.outside, minimum),
         "known_as": entry.known_as,
         "class": entry.document["class"],
         "action": action if isinstance(action, str) else action["do"],

@@ -33,7 +33,7 @@ from sensai_release.pipeline.workspace import Workspace
 from sensai_release.privacy.keyfile import public_key_id
 from sensai_release.release.dsse import SigningKey
 from sensai_release.release.merkle import inclusion_proof
-from sensai_release.release.publish import write_atomic
+from sensai_release.release.publish import sync_folder, write_atomic
 from sensai_release.release.tlog import LogProof, SignedCheckpoint, sign_checkpoint
 from sensai_release.release.trust import Trust
 
@@ -82,23 +82,22 @@ def record(workspace: Workspace, event: str, facts: Mapping[str, Any]) -> LogEnt
         if parsed.torn:
             os.ftruncate(descriptor, sum(len(entry.to_line()) for entry in entries))
             _append(descriptor, entries, "log.repaired", {"cut_bytes": len(parsed.torn)})
-        entry = _append(descriptor, entries, event, facts)
-        os.fsync(descriptor)
-    _sync(path.parent)
+        size = os.fstat(descriptor).st_size
+        try:
+            entry = _append(descriptor, entries, event, facts)
+            os.fsync(descriptor)
+            sync_folder(path.parent)
+        except OSError:
+            # What may not be on disk was not logged, and a full disk must not leave half a line behind.
+            os.ftruncate(descriptor, size)
+            raise
     return entry
 
 
 def _append(descriptor: int, entries: list[LogEntry], event: str, facts: Mapping[str, Any]) -> LogEntry:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     entry = next_entry(entries, event, facts, at=now, salt=secrets.token_hex(16))
-    line = entry.to_line()
-    size = os.fstat(descriptor).st_size
-    try:
-        _write_all(descriptor, line)
-    except OSError:
-        # A full disk must not leave half a line behind.
-        os.ftruncate(descriptor, size)
-        raise
+    _write_all(descriptor, entry.to_line())
     entries.append(entry)
     return entry
 
@@ -131,6 +130,12 @@ def proof_of_release(workspace: Workspace, manifest_sha256: str, head: SignedChe
             hashes = inclusion_proof(leaf_hashes(entries), entry.index)
             return LogProof(entry=entry.leaf, index=entry.index, hashes=hashes, head=head)
     return None
+
+
+def is_logged(workspace: Workspace, manifest_sha256: str) -> bool:
+    """Whether the release with this manifest has its entry."""
+    entries = read_log(workspace).entries
+    return any(e.event == "release" and e.facts.get("manifest_sha256") == manifest_sha256 for e in entries)
 
 
 def open_intent(workspace: Workspace) -> LogEntry | None:
@@ -212,13 +217,5 @@ def _locked(path: Path) -> Iterator[int]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

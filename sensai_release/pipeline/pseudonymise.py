@@ -6,12 +6,14 @@ under their pseudonym, not written again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,10 +22,12 @@ from sensai_release.errors import ConfigurationError, KeyFileError
 from sensai_release.governance.consent import ConsentRule, Inclusion, included_persons
 from sensai_release.pipeline.trusting import key_path
 from sensai_release.pipeline.validate import RECORDINGS
-from sensai_release.pipeline.workspace import Params, Workspace, fresh_folder, write_json
+from sensai_release.pipeline.workspace import Params, Workspace, earlier_releases, fresh_folder, write_json
 from sensai_release.privacy.keyfile import RootKey, load_root_key
 from sensai_release.privacy.keys import check_value
 from sensai_release.privacy.pseudonyms import Pseudonymiser
+from sensai_release.release.manifest import MANIFEST
+from sensai_release.release.tables import read_json_object
 from sensai_release.table.schema import Identifier, SchemaSet, TableSchema
 from sensai_release.table.store import read_parquet, write_parquet
 
@@ -62,27 +66,27 @@ def load_root() -> RootKey:
     return load_root_key(key_path("root", None))
 
 
+def refuse_other_pseudonyms(workspace: Workspace) -> None:
+    """Raises `ConfigurationError` when the pseudonyms would not be those of the last release of the series.
+
+    Without a usable root key there is nothing to compare: the stage that needs the key says what is wrong with it.
+    """
+    with contextlib.suppress(KeyFileError):
+        _refuse_other_pseudonyms(workspace, load_root())
+
+
 def pseudonymise(workspace: Workspace) -> dict[str, int | str]:
     """Returns the number of persons left out, by reason, masked.
 
-    Raises `KeyFileError` for a missing or unsafe root key and `IdentifierError` for identifiers that cannot be trusted.
+    Raises `KeyFileError` for a missing or unsafe root key, `ConfigurationError` for one that would give everybody
+    another pseudonym within a series, and `IdentifierError` for identifiers that cannot be trusted.
     """
     params = workspace.params
     schemas = workspace.schemas
     root = load_root()
+    _refuse_other_pseudonyms(workspace, root)
     pseudonymiser = Pseudonymiser(root, str(params.study["id"]), params.series)
-    tables = {
-        name: read_parquet(workspace.validated / f"{name}.parquet")
-        for name, schema in schemas.items()
-        if schema.source is not None
-        and not schema.source.per_recording
-        and (workspace.validated / f"{name}.parquet").exists()
-    }
-    recordings = {
-        name: read_parquet(workspace.validated / name / RECORDINGS)
-        for name, schema in schemas.items()
-        if schema.source is not None and schema.source.per_recording and (workspace.validated / name).is_dir()
-    }
+    tables, recordings = _read_validated(workspace)
     keys = list(_keys(schemas, tables, recordings))
     mappings = _mappings(pseudonymiser, keys)
     for key in keys:
@@ -117,6 +121,48 @@ def pseudonymise(workspace: Workspace) -> dict[str, int | str]:
         },
     )
     return excluded
+
+
+def mappings_of(workspace: Workspace, pseudonymiser: Pseudonymiser) -> dict[str, pa.Table]:
+    """The tables `raw`, `pseudonym` of every kind of identifier that was validated, consent or not."""
+    return _mappings(pseudonymiser, list(_keys(workspace.schemas, *_read_validated(workspace))))
+
+
+def _refuse_other_pseudonyms(workspace: Workspace, root: RootKey) -> None:
+    earlier = earlier_releases(workspace)
+    if not earlier:
+        return
+    _, last = earlier[-1]
+    manifest = read_json_object(last / MANIFEST, f"releases/{last.name}/{MANIFEST}")
+    before, now = manifest.get("predicate", {}).get("pseudonym_key"), key_facts(workspace, root)
+    if before == now:
+        return
+    if not isinstance(before, dict) or before.get("id") != now["id"]:
+        old = before.get("id") if isinstance(before, dict) else "unknown"
+        cause = f"is {now['id']}, but {last.name} was made with {old}: everybody would get a new pseudonym"
+        cure = "Put that key back, or start a new series: change 'series' in params.yaml."
+        raise ConfigurationError("the root key", cause, cure)
+    raise ConfigurationError(
+        "params.yaml: study.id",
+        f"or the root key is not the one of {last.name}: everybody would get a new pseudonym",
+        "Put it back, or start a new series: change 'series' in params.yaml.",
+    )
+
+
+def _read_validated(workspace: Workspace) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
+    """The validated tables by name, and the lists of recordings by the name of their table."""
+    sources = {name: schema.source for name, schema in workspace.schemas.items() if schema.source is not None}
+    tables = {
+        name: read_parquet(workspace.validated / f"{name}.parquet")
+        for name, source in sources.items()
+        if not source.per_recording and (workspace.validated / f"{name}.parquet").exists()
+    }
+    recordings = {
+        name: read_parquet(workspace.validated / name / RECORDINGS)
+        for name, source in sources.items()
+        if source.per_recording and (workspace.validated / name).is_dir()
+    }
+    return tables, recordings
 
 
 def _keys(schemas: SchemaSet, tables: Mapping[str, pa.Table], recordings: Mapping[str, pa.Table]) -> Iterator[_Key]:
@@ -174,13 +220,22 @@ def _inclusion(params: Params, tables: Mapping[str, pa.Table]) -> Inclusion:
             raise ConfigurationError(
                 f"params.yaml: {role}", f"needs the table {name}, which was not validated", "Run 'validate' first."
             )
-    rule = ConsentRule(
+    return included_persons(tables[params.person_table][params.person_key], tables[entry["table"]], _rule(entry))
+
+
+def _rule(entry: Mapping[str, Any]) -> ConsentRule:
+    return ConsentRule(
         person=entry["person"],
         grant_column=entry["grant"]["column"],
         grant_value=entry["grant"]["equals"],
         withdrawn_column=entry["withdrawn"],
     )
-    return included_persons(tables[params.person_table][params.person_key], tables[entry["table"]], rule)
+
+
+def consent_of(workspace: Workspace) -> tuple[pa.Table, ConsentRule]:
+    """The validated consent ledger, under raw identifiers, and how it says yes."""
+    entry = workspace.params.raw["consent"]
+    return read_parquet(workspace.validated / f"{entry['table']}.parquet"), _rule(entry)
 
 
 def _sessions_of(params: Params, tables: Mapping[str, pa.Table], persons: pa.Array) -> pa.Array:

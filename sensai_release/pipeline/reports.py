@@ -14,7 +14,6 @@ from typing import Any
 
 from sensai_release.pipeline.source import workspace_secret
 from sensai_release.pipeline.workspace import Workspace, write_json, write_text
-from sensai_release.privacy.masking import masked
 from sensai_release.table.findings import ValidationReport
 from sensai_release.table.synthetic import MARKER
 
@@ -64,16 +63,19 @@ def write_validation(workspace: Workspace, document: Mapping[str, Any], *, only:
 def write_risk(workspace: Workspace, document: Mapping[str, Any]) -> list[str]:
     """Writes reports/risk.json and .html, and the metrics."""
     from sensai_release.release.pages import render_page
+    from sensai_release.release.published import published_risk
 
     write_json(workspace.reports / "risk.json", document)
     page = render_page("risk.html.j2", report=document, synthetic=is_synthetic(workspace), study=workspace.params.study)
     write_text(workspace.reports / "risk.html", page)
+    # Metrics lie in git beside those of every other revision.
+    shown = published_risk(document, minimum=workspace.params.masking_minimum)
     write_json(
         workspace.reports / "metrics" / "risk.json",
         {
             "passed": document["ok"],
-            "persons": masked(document["persons"], workspace.params.masking_minimum),
-            "gate": {gate["name"]: gate["value"] for gate in document["gate"]},
+            "persons": shown["persons"],
+            "gate": {gate["name"]: gate["value"] for gate in shown["gate"]},
         },
     )
     return ["reports/risk.html", "reports/risk.json"]

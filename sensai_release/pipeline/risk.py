@@ -1,19 +1,25 @@
-"""`risk`: disclosure risk of the candidate, or of a release, from its own bytes."""
+"""`risk`: disclosure risk and linkability of the candidate, or of a release, from its own bytes.
+
+The candidate is also held against every earlier release of its series, and its utility against its source.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from sensai_release.errors import ConfigurationError, ReleaseFormatError
+from sensai_release.pipeline.linkability import assess_linkability
+from sensai_release.pipeline.series import assess_candidate
+from sensai_release.pipeline.utility import assess_utility
 from sensai_release.pipeline.workspace import Workspace
-from sensai_release.privacy.persons import Links, person_keys
+from sensai_release.privacy.linkability.limits import Limits
+from sensai_release.privacy.masking import MINIMUM
+from sensai_release.privacy.persons import Links, person_keys, tells_of_persons
 from sensai_release.privacy.risk import assess as measure
 from sensai_release.release.tables import ReleasedTables, load_dictionaries, read_json_object
+from sensai_release.release.waived import predicate_gates
 
 POLICY = "policy.json"
 
@@ -23,13 +29,20 @@ def assess(workspace: Workspace) -> dict[str, Any]:
     if not workspace.candidate.is_dir():
         raise ConfigurationError("the candidate", "is not there", "Run 'sensai-release build' first.")
     params = workspace.params
-    links = Links(
-        persons=params.person_table,
-        person_key=params.person_key,
-        sessions=params.session_table,
-        session_key=params.session_key,
-    )
-    return _assess(workspace.candidate, workspace.candidate / POLICY, links)
+    document = _assess(workspace.candidate, workspace.candidate / POLICY, params.links, minimum=params.masking_minimum)
+    document["series"] = assess_candidate(workspace).to_dict()
+    document["utility"] = assess_utility(workspace).to_dict()
+    return _judged(document)
+
+
+def _judged(document: dict[str, Any]) -> dict[str, Any]:
+    """`ok` over all gates, those of the sections included."""
+    return {**document, "ok": all(entry["ok"] for entry in all_gates(document))}
+
+
+def all_gates(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every gate of a risk report in one list, as `release` and waivers count them."""
+    return predicate_gates(document, waiver_required=False)
 
 
 def assess_release(path: Path) -> dict[str, Any]:
@@ -60,44 +73,43 @@ def assess_release(path: Path) -> dict[str, Any]:
         sessions=sessions["table"] if sessions else "",
         session_key=sessions["primary_key"][0] if sessions else "",
     )
-    return _assess(path, policy, links)
+    return _judged(_assess(path, policy, links))
 
 
-def _assess(folder: Path, policy_path: Path, links: Links) -> dict[str, Any]:
-    policy = read_json_object(policy_path, POLICY)
+def _assess(folder: Path, policy_path: Path, links: Links, minimum: int = MINIMUM) -> dict[str, Any]:
+    policy = read_json_object(policy_path, POLICY, "generalisation", "k", "max_suppressed")
     dictionaries = load_dictionaries(folder / "schemas")
     held = ReleasedTables(folder / "data", dictionaries)
-    # Only tables that say something an acquaintance could know; feature tables can be large and say nothing of it.
-    wanted = [
-        name
-        for name, dictionary in dictionaries.items()
-        if name in (links.persons, links.sessions)
-        or any(column["role"] == "quasi_identifier" for column in dictionary["columns"])
-    ]
-    tables = {name: held.read(name) for name in wanted}
+    tables = {name: held.read(name) for name, entry in dictionaries.items() if tells_of_persons(entry, links)}
     keys = person_keys(tables, dictionaries, links)
-    generalised = [
-        column["name"]
-        for column in dictionaries[links.persons]["columns"]
-        if column["tier"] == 1 and column["action"].startswith("generalise(")
-    ]
+    persons = keys.table
+    for name, column in keys.labels.items():
+        persons = persons.append_column(name, column)
+    generalisation = policy["generalisation"].get(links.persons)
     report = measure(
-        keys.table,
+        persons,
         keys.tier1,
         keys.tier2,
         k=int(policy["k"]),
         max_suppressed=float(policy["max_suppressed"]),
-        suppressed=_suppressed(keys.table, generalised),
-        generalisation=policy["generalisation"].get(links.persons),
+        # Releases of the first version state no limits for diversity.
+        l=int(policy.get("l", 1)),
+        t=policy.get("t"),
+        l_exceptions=policy.get("l_exceptions"),
+        sensitive=keys.sensitive,
+        labels=tuple(keys.labels),
+        order=keys.order,
+        population=policy.get("population"),
+        suppressed=None if generalisation else 0,
+        generalisation=generalisation,
     )
-    return report.to_dict()
-
-
-def _suppressed(persons: pa.Table, generalised: list[str]) -> int:
-    """Persons whose generalised cells are all missing: suppressed, or without any value from the start."""
-    if not generalised:
-        return 0
-    empty = np.ones(persons.num_rows, dtype=bool)
-    for name in generalised:
-        empty &= pc.is_null(persons[name]).to_numpy()
-    return int(empty.sum())
+    stated = policy.get("linkability") or {}
+    linkability = assess_linkability(
+        held,
+        dictionaries,
+        links,
+        limits=Limits(**{name: stated[name] for name in ("rank1", "auc") if name in stated}),
+        cannot_assess=stated.get("cannot_assess", "report"),
+        minimum=minimum,
+    )
+    return report.to_dict() | {"linkability": linkability}

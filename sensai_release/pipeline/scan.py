@@ -42,16 +42,17 @@ _DVC_FILES = (
     ".gitignore",
     "releases/*.dvc",
     "releases/.gitignore",
+    "log/*",
 )
 _DECLARED = ("params.yaml", "datasheets/*", "schemas/*.yaml", "schemas/hierarchies/*.yaml")
 _TEXT_SUFFIXES = (".py", ".j2", ".css", ".html", ".yaml", ".json")
 
 
 def scan_workspace(workspace: Workspace, *, on_progress: Progress | None = None) -> dict[str, Any]:
-    """Scans candidate, package, reports, DVC files and git log; writes reports/scan.json.
+    """Scans candidate, package, reports, DVC files, the governance log and git's; writes reports/scan.json.
 
     With an error among the findings work/package is taken away, so that nothing can be released from it. DVC files and
-    the git log hold the steward's own words and remotes: there only canaries are looked for. Raises
+    the logs hold the steward's own words and remotes: there only canaries are looked for. Raises
     `ConfigurationError` when there is no package, and `InputError` when the source cannot be read.
     """
     if not workspace.package.is_dir():

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from sensai_release.errors import InputError
 from sensai_release.pipeline.workspace import Workspace, write_json
+from sensai_release.table.catalogue import catalogue_digest
 from sensai_release.table.findings import Finding
 from sensai_release.table.readers import check_marked, marked_identifiers
 from sensai_release.table.schema import TableSchema
@@ -157,9 +158,10 @@ def intake(workspace: Workspace) -> None:
     """Writes work/intake.json, the keyed state of the source folder, on which the first DVC stage depends.
 
     DVC itself would store MD5 sums of the source files in dvc.lock; a committed MD5 of a small file lets anyone
-    confirm a guess about its content.
+    confirm a guess about its content. Beside it stands the state of the catalogue, which gives schemas their ranges.
     """
     write_json(workspace.work / "intake.json", intake_document(workspace))
+    write_json(workspace.work / "catalogue.json", {"sha256": catalogue_digest()})
 
 
 def intake_document(workspace: Workspace) -> dict[str, object]:

@@ -17,13 +17,14 @@ from typing import Any
 import pyarrow as pa
 
 from sensai_release import __version__
-from sensai_release.errors import InputError
+from sensai_release.errors import InputError, ReleaseFormatError
 from sensai_release.pipeline.portrait import column_ranges, recording_counts
 from sensai_release.pipeline.source import SourceFile, list_source, workspace_secret
 from sensai_release.pipeline.units import map_units
 from sensai_release.pipeline.workspace import Workspace, write_json, write_text
 from sensai_release.privacy.policy import needed_columns
 from sensai_release.privacy.windows import time_findings
+from sensai_release.release.tables import read_json_object
 from sensai_release.table.checks import check_and_profile, column_profile, merge_profiles
 from sensai_release.table.findings import ColumnRange, Finding, TableCount, ValidationReport, sort_findings
 from sensai_release.table.portrait import recording_facts, tenths
@@ -218,11 +219,11 @@ def _context_key(context: _Context) -> str:
 
 def _load_index(workspace: Workspace, context: _Context) -> Mapping[str, Any]:
     try:
-        index = json.loads((workspace.validated / "index.json").read_text(encoding="utf-8"))
+        index = read_json_object(workspace.validated / "index.json", "work/validated/index.json")
         if index["key"] == _context_key(context):
             units: Mapping[str, Any] = index["units"]
             return units
-    except (OSError, ValueError, KeyError):
+    except (ReleaseFormatError, KeyError):
         pass  # a missing or torn index only means that every file is read again
     return {}
 

@@ -71,7 +71,9 @@ def run_pipeline(root: Path, *, workers: int | None, quiet: bool) -> PipelineRun
         done = subprocess.run(  # the stages' stdout is for people too, and ours may be promised to a JSON document
             [sys.executable, "-m", "dvc", "repro", "--quiet"], cwd=root, env=environment, stdout=sys.stderr, check=False
         )
-        entries = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+        # A stage that was killed while it wrote leaves a torn last line; DVC's own exit code tells of it.
+        lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
+        entries = [json.loads(line) for line in lines if line.endswith("\n")]
     ran = tuple(entry["stage"] for entry in entries)
     failed = next((entry for entry in entries if entry["exit"] != 0), None)
     if failed is not None:
@@ -108,6 +110,11 @@ def record_release(root: Path, name: str, message: str) -> bool:
     if not is_tagged(root, name):
         _git(root, "tag", "--annotate", "--message", message, name)
     return remote
+
+
+def record_files(root: Path, message: str, paths: Sequence[str]) -> None:
+    """One git commit of these files of a workspace, and of nothing else."""
+    _commit(root, message, paths)
 
 
 def log_text(root: Path) -> str:
@@ -147,7 +154,7 @@ def would_be_tracked(path: Path) -> bool:
 
 
 def _definition(root: Path) -> list[str]:
-    names = ("params.yaml", "dvc.yaml", "dvc.lock", "schemas", "datasheets", ".gitignore", "releases/.gitignore")
+    names = ("params.yaml", "dvc.yaml", "dvc.lock", "schemas", "datasheets", ".gitignore", "releases/.gitignore", "log")
     return [name for name in names if (root / name).exists()]
 
 

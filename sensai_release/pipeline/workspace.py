@@ -11,13 +11,15 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from sensai_release.errors import ConfigurationError, OutputExistsError
+from sensai_release.privacy.linkability.limits import Limits
+from sensai_release.privacy.persons import Links
 from sensai_release.table.documents import check_document, load_yaml
 from sensai_release.table.schema import SchemaSet, load_schemas
 
@@ -26,13 +28,24 @@ TEMPLATE_PARTS = ("params.yaml", "dvc.yaml", "schemas", "datasheets")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """The thresholds of one release profile."""
+    """The thresholds of one release profile.
+
+    `k`, `l`, `t` and `l_exceptions` as in `privacy.risk.assess`; `population` is how many persons could have been in
+    the release, `None` where nobody has said. `linkability` bounds the audit; `cannot_assess` says what becomes of its
+    gate where the cohort is too small to tell: `report` lets it pass, and says so, `refuse` closes it.
+    """
 
     name: str
     description: str
     k: int
     max_suppressed: float
     waiver_required: bool
+    l: int = 2  # noqa: E741 - the letter that the literature uses
+    t: float | None = None
+    l_exceptions: Mapping[str, str] = field(default_factory=dict)
+    population: int | None = None
+    linkability: Limits = field(default_factory=Limits)
+    cannot_assess: str = "report"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +84,15 @@ class Params:
         return str(self.raw["sessions"]["key"])
 
     @property
+    def links(self) -> Links:
+        return Links(
+            persons=self.person_table,
+            person_key=self.person_key,
+            sessions=self.session_table,
+            session_key=self.session_key,
+        )
+
+    @property
     def profile(self) -> Profile:
         """The profile in force. Raises `ConfigurationError` when `profile` names none of `profiles`."""
         name = self.raw["profile"]
@@ -85,6 +107,14 @@ class Params:
             k=entry["k"],
             max_suppressed=entry["max_suppressed"],
             waiver_required=entry.get("waiver") == "required",
+            l=entry.get("l", 2),
+            t=entry.get("t"),
+            l_exceptions=entry.get("l_exceptions", {}),
+            population=entry.get("population"),
+            linkability=Limits(
+                **{name: value for name, value in entry.get("linkability", {}).items() if name != "cannot_assess"}
+            ),
+            cannot_assess=entry.get("linkability", {}).get("cannot_assess", "report"),
         )
 
 
@@ -277,7 +307,12 @@ def replace_tree(temporary: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.rename(old)
-    temporary.rename(target)
+    try:
+        temporary.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -303,5 +338,9 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """A file of the workspace's own, replaced in one step. Releases are brought to disk by `release.publish`."""
     temporary = path.with_name(f".new-{path.name}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

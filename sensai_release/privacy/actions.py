@@ -2,7 +2,8 @@
 
 Which action a column gets is `privacy.policy`'s, windows are `privacy.windows`', the choice of levels is
 `privacy.generalise`'s. Terms as in ISO/IEC 20889: rounding, bottom and top coding, generalisation. Missing cells stay
-missing everywhere, save that the top level `*` of a hierarchy holds everything.
+missing everywhere, save that the top level `*` of a hierarchy holds everything. Where a random number or a person is
+needed it comes as an argument (`privacy.noise`, `privacy.context`).
 """
 
 from __future__ import annotations
@@ -164,6 +165,122 @@ def relative_day(times: Column, within: Column, days: int) -> pa.Array:
     elapsed = np.empty_like(day)
     elapsed[order] = day[order] - first
     return pa.array(elapsed // days * days, pa.int64(), mask=missing)
+
+
+def add_noise(
+    column: Column,
+    draws: Floats,
+    sigma: float,
+    digits: int,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> pa.Array:
+    """Each number plus `sigma` times its draw from N(0, 1), clipped into the range, then rounded; as float64.
+
+    `sigma` is in the unit of the column; `draws` has one number a row (`noise.standard_normal`). Clipping comes first,
+    so that the rounded bounds hold. Rounding to `digits` significant digits is part of it: the last digits of a binary
+    sum can tell the terms (Mironov, https://doi.org/10.1145/2382196.2382264). Missing stays missing.
+    """
+    column = _one_chunk(column)
+    noisy = floats(column) + sigma * draws
+    if minimum is not None or maximum is not None:
+        noisy = np.clip(noisy, minimum, maximum)
+    return pa.array(round_significant(noisy, digits), pa.float64(), mask=_missing(column))
+
+
+def top_bottom_code(column: Column, lower: float | None = None, upper: float | None = None) -> pa.Array:
+    """Top and bottom coding: a number below `lower` becomes `lower`, one above `upper` becomes `upper`.
+
+    The type stays (bounds of whole numbers must be whole). Missing stays missing. How many cells are changed is
+    `count_beyond`'s.
+    """
+    column = _one_chunk(column)
+    if lower is not None:
+        column = pc.if_else(pc.less(column, pa.scalar(lower, column.type)), pa.scalar(lower, column.type), column)
+    if upper is not None:
+        column = pc.if_else(pc.greater(column, pa.scalar(upper, column.type)), pa.scalar(upper, column.type), column)
+    return column
+
+
+def count_beyond(column: Column, lower: float | None = None, upper: float | None = None) -> tuple[int, int]:
+    """How many cells lie below `lower`, and how many above `upper`."""
+    values = floats(column)
+    below = 0 if lower is None else int((values < lower).sum())
+    return below, 0 if upper is None else int((values > upper).sum())
+
+
+def suppress_local(
+    column: Column,
+    *,
+    values: Sequence[object] = (),
+    below: float | None = None,
+    above: float | None = None,
+    fewer_than: int | None = None,
+    persons: Column | None = None,
+) -> pa.Array:
+    """Local suppression: a cell becomes missing where any of the conditions holds; the others stay as they are.
+
+    Conditions: it is one of `values`; it lies `below` or `above` a bound; it is held by `fewer_than` that many
+    `persons` (one for each row), each counted once. Missing stays missing.
+    """
+    column = _one_chunk(column)
+    conditions = [pc.is_in(column, value_set=pa.array(list(values), column.type))] if values else []
+    if below is not None:
+        conditions.append(pc.less(column, pa.scalar(below, column.type)))
+    if above is not None:
+        conditions.append(pc.greater(column, pa.scalar(above, column.type)))
+    if fewer_than is not None and persons is not None:
+        held = pa.table({"value": column, "person": _one_chunk(persons)})
+        counts = held.group_by("value", use_threads=False).aggregate([("person", "count_distinct")])
+        rare = counts.filter(pc.less(counts["person_count_distinct"], fewer_than))["value"].combine_chunks()
+        conditions.append(pc.is_in(column, value_set=rare))
+    hidden = np.zeros(len(column), dtype=bool)
+    for condition in conditions:
+        hidden |= pc.fill_null(condition, False).to_numpy(zero_copy_only=False)
+    return pc.if_else(pa.array(hidden), pa.scalar(None, column.type), column)
+
+
+def earliest(within: Column, order: Column, eligible: Column | None = None) -> pa.Array:
+    """True for the row of each person with the lowest `order` among those `eligible` (Boolean; None: all).
+
+    A row without a person or without an order is never chosen. Equal orders of one person raise `InputError`.
+    """
+    usable = pc.and_(pc.is_valid(_one_chunk(within)), pc.is_valid(_one_chunk(order)))
+    if eligible is not None:
+        usable = pc.and_(usable, pc.fill_null(_one_chunk(eligible), False))
+    rows = np.flatnonzero(usable.to_numpy(zero_copy_only=False))
+    persons, places = _codes(within)[rows], floats(order)[rows]
+    sequence = np.lexsort((places, persons))
+    starts = np.flatnonzero(_starts(persons[sequence]))
+    followers = starts[starts + 1 < len(sequence)]
+    pairs = sequence[followers], sequence[followers + 1]
+    if ((persons[pairs[0]] == persons[pairs[1]]) & (places[pairs[0]] == places[pairs[1]])).any():
+        raise InputError("reference", "two rows of one person come first", "Use a table with one row a session.")
+    chosen = np.zeros(len(usable), dtype=bool)
+    chosen[rows[sequence[starts]]] = True
+    return pa.array(chosen)
+
+
+def difference_from_reference(column: Column, within: Column, reference: Column, digits: int) -> pa.Array:
+    """Each number minus that of its person's `reference` row (Boolean, at most one a person), rounded; as float64.
+
+    Missing where the cell, the person or the reference's cell is missing, where a person has no reference, and in the
+    reference row itself: a 0 there would tell which one it is, and would count as a measurement. Rounding to `digits`
+    significant digits keeps the last digits of a binary difference from telling its terms. Raises `InputError` for two
+    references of one person.
+    """
+    values, persons = floats(column), _codes(within)
+    marked = pc.fill_null(_one_chunk(reference), False).to_numpy(zero_copy_only=False)
+    known = pc.is_valid(_one_chunk(within)).to_numpy(zero_copy_only=False)
+    owners = persons[marked & known]
+    if len(np.unique(owners)) < len(owners):
+        raise InputError("reference", "one person has two reference rows", "Use a table with one row a session.")
+    base = np.full(int(persons.max(initial=0)) + 1, np.nan)
+    base[owners] = values[marked & known]
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = round_significant(values - base[persons], digits)
+    return pa.array(difference, pa.float64(), mask=marked | ~known | ~np.isfinite(difference))
 
 
 def floats(column: Column) -> Floats:

@@ -1,11 +1,13 @@
 """Equivalence classes (ISO/IEC 20889): which rows share all values of some columns. Missing is a value of its own.
 
-Shared by the search for levels and by the risk report. It counts rows: one row a person is for its callers to see to.
+Shared by the search for levels and by all measures of risk. It counts rows: one row a person is for its callers to see
+to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,15 @@ import pyarrow.compute as pc
 Codes = npt.NDArray[np.int64]
 MISSING = 0
 _DENSE = 1 << 16
+_LARGEST = 1 << 62
+
+
+class Cells(NamedTuple):
+    """The cells of a cross table that are not empty: class, value and weight of each."""
+
+    owner: Codes
+    value: Codes
+    weight: Codes
 
 
 def encode(column: pa.Array | pa.ChunkedArray) -> Codes:
@@ -34,18 +45,18 @@ def combine(columns: Sequence[Codes], rows: int) -> Codes:
     size = 1
     for codes in columns:
         width = int(codes.max()) + 1
-        if size * width > max(_DENSE, 2 * rows):
-            ids, size = _dense(ids)
+        if size > _LARGEST // width:
+            ids, size = dense(ids)
         ids = ids * width + codes
         size *= width
-        if size > max(_DENSE, 2 * rows):
-            ids, size = _dense(ids)
-    return ids
+    return ids if size <= max(_DENSE, 2 * rows) else dense(ids)[0]
 
 
-def _dense(ids: Codes) -> tuple[Codes, int]:
-    values, inverse = np.unique(ids, return_inverse=True)
-    return inverse.astype(np.int64), len(values)
+def dense(ids: Codes) -> tuple[Codes, int]:
+    """The ids renumbered from 0 in order of first appearance, and how many there are."""
+    encoded = pc.dictionary_encode(pa.array(ids))
+    renumbered: Codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return renumbered, len(encoded.dictionary)
 
 
 def class_sizes(ids: Codes, weights: Codes | None = None) -> Codes:
@@ -54,3 +65,15 @@ def class_sizes(ids: Codes, weights: Codes | None = None) -> Codes:
         return np.zeros(0, dtype=np.int64)
     sizes: Codes = np.bincount(ids, weights).astype(np.int64)[ids]
     return sizes
+
+
+def cross(ids: Codes, values: Codes, weights: Codes | None = None) -> Cells:
+    """How often each value occurs in each class, without the empty cells: as sparse as the rows are."""
+    if len(ids) == 0:
+        empty = np.zeros(0, dtype=np.int64)
+        return Cells(empty, empty, empty)
+    width = int(values.max()) + 1
+    encoded = pc.dictionary_encode(pa.array(ids * width + values))
+    keys: Codes = encoded.dictionary.to_numpy(zero_copy_only=False)
+    counts = np.bincount(encoded.indices.to_numpy(zero_copy_only=False), weights, minlength=len(keys))
+    return Cells(keys // width, keys % width, counts.astype(np.int64))

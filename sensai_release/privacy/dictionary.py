@@ -141,11 +141,35 @@ def _kind(column: PlannedColumn, levels: Mapping[str, int]) -> Entry:
             return {"dtype": "integer", "minimum": 1}
         case "relative_day":
             return {"dtype": "integer", "unit": "day", "minimum": 0}
-        case "round":
+        case "round" | "noise":
             digits = action.parameters["digits"]
             low, high = (_rounded(bound, digits) for bound in (spec.minimum, spec.maximum))
-            dtype = "integer" if spec.dtype == "integer" else "number"
+            dtype = "integer" if spec.dtype == "integer" and action.do == "round" else "number"
             return {"dtype": dtype, "unit": spec.unit, "minimum": low, "maximum": high}
+        case "difference_from_reference":
+            span = None if spec.minimum is None or spec.maximum is None else spec.maximum - spec.minimum
+            high = _rounded(span, action.parameters["digits"])
+            return {
+                "unit": spec.unit,
+                "nullable": True,
+                "minimum": None if high is None else -high,
+                "maximum": high,
+                "description": f"{spec.description} Here: the difference from the person's own reference session.",
+            }
+        case "top_bottom_code":
+            low, high = action.parameters.get("lower", spec.minimum), action.parameters.get("upper", spec.maximum)
+            return {"dtype": spec.dtype, "unit": spec.unit, "minimum": low, "maximum": high}
+        case "suppress_local":
+            when = action.parameters["when"]
+            hidden = {str(value) for value in when.get("values", ())}
+            return {
+                "dtype": spec.dtype,
+                "unit": spec.unit,
+                "nullable": True,
+                "minimum": when.get("below", spec.minimum),
+                "maximum": when.get("above", spec.maximum),
+                "categories": [c for c in spec.categories if c not in hidden] if spec.dtype == "category" else None,
+            }
     categories = list(spec.categories) if spec.dtype == "category" else None
     bounds = {"minimum": spec.minimum, "maximum": spec.maximum}
     return {"dtype": spec.dtype, "unit": spec.unit, "categories": categories, **bounds}

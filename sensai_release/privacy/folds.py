@@ -1,12 +1,13 @@
 """Cross-validation folds that keep all rows of a person together and that a person never leaves.
 
 A fold is a keyed hash of the person's pseudonym, under a key of its own, so it tells nothing of enrolment and needs no
-memory. Whether folds are good for a study (size, balance of labels) is for the datasheet to show.
+memory. `fold_balance` says how evenly a study's strata lie; who prints it is not decided here.
 """
 
 from __future__ import annotations
 
 import hmac
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 
 from sensai_release.errors import ConfigurationError
 from sensai_release.privacy.keys import frame
+from sensai_release.privacy.masking import MINIMUM, rounded
 
 
 def folds_table(
@@ -51,6 +53,24 @@ def folds_table(
         }
     )
     return table.take(pc.sort_indices(table, sort_keys=[(person_key, "ascending")]))
+
+
+def fold_balance(
+    folds: pa.Array | pa.ChunkedArray, strata: pa.Array | pa.ChunkedArray | None, count: int, minimum: int = MINIMUM
+) -> dict[str, Any]:
+    """For each stratum the persons of its smallest and its largest fold, masked and rounded, and whether they differ.
+
+    `uneven`: by more than one person. Who has a fold keeps it, so those who leave make folds uneven until others come.
+    """
+    number = np.asarray(folds.to_numpy(zero_copy_only=False) if isinstance(folds, pa.Array) else folds.to_numpy())
+    labels = np.array([str(label) for label in (["all"] * len(number) if strata is None else strata.to_pylist())])
+    shown = []
+    for label in np.unique(labels).tolist():
+        sizes = np.bincount(number[labels == label], minlength=count + 1)[1:]
+        low, high = int(sizes.min()), int(sizes.max())
+        entry = {"stratum": label, "smallest": rounded(low, minimum), "largest": rounded(high, minimum)}
+        shown.append(entry | {"uneven": high - low > 1})
+    return {"folds": count, "strata": shown}
 
 
 def _hash(key: bytes, name: str) -> int:

@@ -1,15 +1,15 @@
-"""The least lossy generalisation that reaches k, found by exhausting the lattice of levels.
+"""The least lossy generalisation that meets the gate, found by exhausting the lattice of levels.
 
-Samarati's lattice of full-domain generalisation with suppression (https://doi.org/10.1109/69.971193), pruned by the
-subset property of LeFevre et al.'s Incognito (https://doi.org/10.1145/1066157.1066164): levels under which a subset of
-the columns leaves too many persons in small classes fail with every other column as well. Pruning never decides between
-nodes that pass, so the result equals that of trying every node. Counted in persons, one row each; missing is a value.
-Only k is looked at here: what else a gate asks for is `privacy.risk`'s.
+Every node is either looked at or ruled out by a proof: a column, a pair or a triple that leaves too many persons in
+small classes does so with every other column as well (the subset property of LeFevre et al.'s Incognito,
+https://doi.org/10.1145/1066157.1066164), and a node that leaves too many rules out all finer ones. So the result
+equals that of trying every node. Losses are whole numbers, so that equal ones compare equal. Classes are `lattice`'s,
+which cells are blanked is `suppression`'s, other demands of the gate are `privacy.risk`'s. Counted in persons, one row
+each; missing is a value.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,20 +21,38 @@ import pyarrow as pa
 
 from sensai_release.errors import ConfigurationError
 from sensai_release.privacy.actions import TOP, generalise_column
-from sensai_release.privacy.classes import MISSING, Codes, class_sizes, combine, encode
+from sensai_release.privacy.classes import Codes, combine, encode
+from sensai_release.privacy.lattice import Levels, Problem, all_nodes, blankable
 from sensai_release.privacy.masking import masked
+from sensai_release.privacy.suppression import Demand, Rows, blanks
 from sensai_release.table.schema import Hierarchy
 
-MAXIMUM_NODES = 2_000_000
+_LARGEST = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneralisedColumn:
-    """A column to be generalised: `source` in the table that is searched, `output` in the one that is made."""
+    """A column to be generalised: `source` in the table that is searched, `output` in the one that is made.
+
+    `weight` says how much its detail is worth beside that of the others.
+    """
 
     source: str
     output: str
     hierarchy: Hierarchy
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a column gave up: `loss` is weight times level / (height - 1); `entropy_loss` the share of the finest
+    level's information that levels and blanks took, from 0 to 1 (non-uniform entropy, Gionis and Tassa,
+    https://doi.org/10.1109/TKDE.2008.129); `blanked` the persons whose cell is blank for it.
+    """
+
+    loss: float
+    entropy_loss: float
+    blanked: int = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +60,20 @@ class Choice:
     """The outcome of a search.
 
     `levels` by output name (0 is the finest declared); `None` when no choice passes. `suppressed` are the row indices
-    of the persons whose generalised cells become missing. `loss` is the sum over the columns of level / (height - 1).
+    of the persons who lose cells, `blanked` those of each output name; where that is empty, every cell of theirs goes.
+    At most `allowed` persons may lose cells. `loss` is the sum over the columns of weight times level / (height - 1).
+    `kept`: the levels are those of an earlier release, not the least lossy ones.
     """
 
     levels: Mapping[str, int] | None
     suppressed: tuple[int, ...] = field(default=(), repr=False)
+    blanked: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
     loss: float | None = None
     nodes: int = 0
     checked: int = 0
+    allowed: int = 0
+    kept: bool = False
+    costs: Mapping[str, Cost] = field(default_factory=dict)
 
     @property
     def found(self) -> bool:
@@ -59,150 +83,210 @@ class Choice:
         """What was chosen and given up, for reports; small counts are masked."""
         return {
             "found": self.found,
+            "kept": self.kept,
             "loss": None if self.loss is None else round(self.loss, 6),
             "suppressed": masked(len(self.suppressed), minimum),
+            "suppressed_within_limit": len(self.suppressed) <= self.allowed,
             "nodes": self.nodes,
-            "levels": [
-                {
-                    "column": column.output,
-                    "level": (self.levels or {}).get(column.output),
-                    "height": column.hierarchy.height,
-                    "name": _level_name(column.hierarchy, (self.levels or {}).get(column.output)),
-                }
-                for column in columns
-            ],
+            "levels": [self._describe(column, minimum) for column in columns],
+        }
+
+    def _describe(self, column: GeneralisedColumn, minimum: int) -> dict[str, Any]:
+        level = (self.levels or {}).get(column.output)
+        cost = self.costs.get(column.output)
+        return {
+            "column": column.output,
+            "level": level,
+            "height": column.hierarchy.height,
+            "name": _level_name(column.hierarchy, level),
+            "weight": column.weight,
+            "loss": None if cost is None else round(cost.loss, 6),
+            "entropy_loss": None if cost is None else round(cost.entropy_loss, 2),
+            "blanked": None if cost is None else masked(cost.blanked, minimum),
         }
 
 
 def search(
-    persons: pa.Table, columns: Sequence[GeneralisedColumn], *, fixed: Sequence[str] = (), k: int, max_suppressed: float
+    persons: pa.Table,
+    columns: Sequence[GeneralisedColumn],
+    *,
+    fixed: Sequence[str] = (),
+    k: int,
+    max_suppressed: float,
+    sensitive: Sequence[str] = (),
+    l: int = 1,  # noqa: E741 - the letter that the literature uses
+    keep: Mapping[str, int] | None = None,
 ) -> Choice:
-    """The least lossy levels under which every class has at least `k` persons.
+    """The least lossy levels under which every class has `k` persons and `l` values of each `sensitive` column.
 
-    `persons` has one row a person, with the sources of `columns` and the `fixed` columns, which are in their released
-    form and count towards the classes too. Under given levels all persons in classes smaller than `k` are suppressed;
-    that must be at most `max_suppressed` (a share) of all, and the classes that they then form, all generalised cells
-    missing, must have at least `k` persons too. Ties go to fewer suppressed persons, then to the lower level of the
-    first column that differs. Raises `ConfigurationError` when there are more than two million nodes.
+    `persons` has one row a person, with the sources of `columns`, the `fixed` columns, which are in their released form
+    and count towards the classes too, and the `sensitive` ones, also as released. Under given levels the persons in
+    other classes may lose cells; they must be at most `max_suppressed` (a share) of all, and blanking cells of theirs
+    must be able to bring them into sound classes. Ties go to fewer such persons, then to the lower level of the first
+    column that differs. With `keep`, the levels of an earlier release, these are taken while they pass: two coarsenings
+    of one person, joined by pseudonym, are finer than either. Raises `ConfigurationError` when there are more than two
+    million nodes, when an output is named twice, or when a hierarchy does not cover a column.
     """
-    lattice = _lattice([column.hierarchy.height for column in columns])
-    problem = _Problem(persons, columns, fixed, k, int(max_suppressed * persons.num_rows + 1e-9))
-    alive = problem.unpruned(lattice)
-    loss = _loss(lattice, [column.hierarchy.height for column in columns])
-    best: tuple[int, tuple[int, ...]] | None = None
-    best_loss, checked = 0, 0
-    # A stable sort: among equals the lattice's own order stands, which is that of the levels.
-    for node in np.flatnonzero(alive)[np.argsort(loss[alive], kind="stable")].tolist():
-        if best is not None and loss[node] > best_loss:
-            break
-        checked += 1
-        levels = tuple(lattice[node].tolist())
-        given_up = problem.suppressed_at(levels)
-        if given_up is not None and (best is None or given_up < best[0]):
-            best, best_loss = (given_up, levels), int(loss[node])
-    if best is None:
-        return Choice(levels=None, nodes=len(lattice), checked=checked)
+    _refuse_doubled(columns, fixed)
+    heights = [column.hierarchy.height for column in columns]
+    lattice = all_nodes(heights)
+    units = _units(columns)
+    codes, others = _encoded(persons, columns, fixed)
+    demand = Demand(k=k, l=l)
+    values = [encode(persons[name]) for name in sensitive]
+    allowed = int(max_suppressed * persons.num_rows + 1e-9)
+    problem = Problem(codes, others, values, demand, allowed)
+    kept = _kept(problem, columns, keep, allowed)
+    found, checked = (kept, 1) if kept is not None else _best(problem, lattice, units, allowed)
+    if found is None:
+        return Choice(levels=None, nodes=len(lattice), checked=checked, allowed=allowed)
+    suppressed, blanked = _suppress(codes, others, values, columns, found, demand)
+    levels = {column.output: level for column, level in zip(columns, found, strict=True)}
     return Choice(
-        levels={column.output: level for column, level in zip(columns, best[1], strict=True)},
-        suppressed=problem.rows_to_suppress(best[1]),
-        loss=math.fsum(level / (c.hierarchy.height - 1) for c, level in zip(columns, best[1], strict=True)),
+        levels=levels,
+        suppressed=suppressed,
+        blanked=blanked,
+        loss=math.fsum(c.weight * levels[c.output] / (c.hierarchy.height - 1) for c in columns),
         nodes=len(lattice),
         checked=checked,
+        allowed=allowed,
+        kept=kept is not None,
+        costs={
+            column.output: _cost(
+                column, levels[column.output], finest[0], finest[level], blanked.get(column.output, ())
+            )
+            for column, level, finest in zip(columns, found, codes, strict=True)
+        },
     )
 
 
 def generalised(persons: pa.Table, columns: Sequence[GeneralisedColumn], choice: Choice) -> pa.Table:
-    """The output columns at the chosen levels, suppressed cells missing. Raises `ValueError` when none passed."""
+    """The output columns at the chosen levels, blanked cells missing. Raises `ValueError` when none passed."""
     if choice.levels is None:
         raise ValueError("no choice of levels passes")
-    keep = np.ones(persons.num_rows, dtype=bool)
-    keep[list(choice.suppressed)] = False
     arrays = {}
     for column in columns:
         whole = generalise_column(persons[column.source], column.hierarchy, choice.levels[column.output])
+        keep = np.ones(persons.num_rows, dtype=bool)
+        keep[list(choice.blanked.get(column.output, ()) if choice.blanked else choice.suppressed)] = False
         arrays[column.output] = pa.array(
             np.where(keep, whole.to_numpy(zero_copy_only=False), None), pa.string(), from_pandas=True
         )
     return pa.table(arrays)
 
 
-class _Problem:
-    """The persons, folded into distinct rows at the finest levels: coarser classes are unions of those."""
-
-    def __init__(
-        self, persons: pa.Table, columns: Sequence[GeneralisedColumn], fixed: Sequence[str], k: int, allowed: int
-    ) -> None:
-        self._k = k
-        self._allowed = allowed
-        self._count = persons.num_rows
-        everyone = [
-            [
-                encode(generalise_column(persons[column.source], column.hierarchy, level))
-                for level in range(column.hierarchy.height)
-            ]
-            for column in columns
-        ]
-        ids = combine([encode(persons[name]) for name in fixed], self._count)
-        fixed_codes = np.unique(ids, return_inverse=True)[1].astype(np.int64)
-        self._everyone, self._everyone_fixed = everyone, fixed_codes
-        finest = combine([fixed_codes, *(codes[0] for codes in everyone)], self._count)
-        _, first, weights = np.unique(finest, return_index=True, return_counts=True)
-        self._weights: Codes = weights.astype(np.int64)
-        self._codes = [[codes[first] for codes in levels] for levels in everyone]
-        self._fixed = fixed_codes[first]
-
-    def unpruned(self, lattice: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """The nodes that no single column and no pair of columns rules out."""
-        alive = np.full(len(lattice), self._count > 0)
-        for size in (1, 2):
-            for chosen in itertools.combinations(range(len(self._codes)), size):
-                heights = [len(self._codes[column]) for column in chosen]
-                passes = np.zeros(heights, dtype=bool)
-                for levels in itertools.product(*map(range, heights)):
-                    passes[levels] = self._in_small_classes(chosen, levels).sum() <= self._allowed
-                alive &= passes[tuple(lattice[:, column] for column in chosen)]
-        return alive
-
-    def suppressed_at(self, levels: tuple[int, ...]) -> int | None:
-        """The number of persons to suppress under these levels; `None` when they do not pass."""
-        every = range(len(self._codes))
-        small = self._in_small_classes(every, levels)
-        given_up = int(small.sum())
-        if given_up > self._allowed:
-            return None
-        if given_up:
-            empty = np.all([self._codes[column][levels[column]] == MISSING for column in every], axis=0)
-            # All persons that end with every generalised cell missing: suppressed ones, and those who were so before.
-            together = np.bincount(self._fixed, np.where(empty, self._weights, small))
-            if (together[self._fixed[small > 0]] < self._k).any():
-                return None
-        return given_up
-
-    def rows_to_suppress(self, levels: tuple[int, ...]) -> tuple[int, ...]:
-        codes = [column[level] for column, level in zip(self._everyone, levels, strict=True)]
-        sizes = class_sizes(combine([self._everyone_fixed, *codes], self._count))
-        return tuple(np.flatnonzero(sizes < self._k).tolist())
-
-    def _in_small_classes(self, columns: Sequence[int], levels: Sequence[int]) -> Codes:
-        """The weight of each distinct row that lies in a class of fewer than k persons, else 0."""
-        codes = [self._codes[column][level] for column, level in zip(columns, levels, strict=True)]
-        ids = combine([self._fixed, *codes], len(self._weights))
-        return np.where(class_sizes(ids, self._weights) < self._k, self._weights, 0)
+def _refuse_doubled(columns: Sequence[GeneralisedColumn], fixed: Sequence[str]) -> None:
+    names = [*(column.output for column in columns), *fixed]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ConfigurationError("schemas", f"name the attribute {', '.join(doubled)} twice", "Keep one of each.")
 
 
-def _lattice(heights: Sequence[int]) -> npt.NDArray[np.int64]:
-    """All nodes, one a row, in the order of their levels."""
-    nodes = math.prod(heights)
-    if nodes > MAXIMUM_NODES:
-        cause = f"their levels combine in {nodes} ways, more than the {MAXIMUM_NODES} that are searched"
-        raise ConfigurationError("schemas/hierarchies", cause, "Declare fewer levels, or fewer columns to generalise.")
-    return np.indices(tuple(heights), dtype=np.int64).reshape(len(heights), nodes).T
+def _encoded(
+    persons: pa.Table, columns: Sequence[GeneralisedColumn], fixed: Sequence[str]
+) -> tuple[list[list[Codes]], Codes]:
+    codes = [
+        [encode(generalise_column(persons[c.source], c.hierarchy, level)) for level in range(c.hierarchy.height)]
+        for c in columns
+    ]
+    return codes, combine([encode(persons[name]) for name in fixed], persons.num_rows)
 
 
-def _loss(lattice: npt.NDArray[np.int64], heights: Sequence[int]) -> npt.NDArray[np.int64]:
-    """The loss of each node in whole units, so that equal losses compare equal."""
-    unit = math.lcm(*(height - 1 for height in heights))
-    return lattice @ np.array([unit // (height - 1) for height in heights], dtype=np.int64)
+def _units(columns: Sequence[GeneralisedColumn]) -> list[int]:
+    """What one level costs in each column, in whole units."""
+    unit = math.lcm(*(column.hierarchy.height - 1 for column in columns))
+    if unit * sum(column.weight for column in columns) >= _LARGEST:
+        raise ConfigurationError("schemas", "have weights too large to be added exactly", "Use smaller weights.")
+    return [column.weight * unit // (column.hierarchy.height - 1) for column in columns]
+
+
+def _best(
+    problem: Problem, lattice: npt.NDArray[np.int16], units: Sequence[int], allowed: int
+) -> tuple[Levels | None, int]:
+    """The best node, and how many were looked at. Each other one fails by proof, or loses more than the best."""
+    loss = np.zeros(len(lattice), dtype=np.int64)
+    room = np.zeros(len(lattice))
+    for column, unit in enumerate(units):
+        loss += lattice[:, column].astype(np.int64) * unit
+        room += np.log1p(lattice[:, column])
+    alive = np.flatnonzero(problem.unpruned(lattice))
+    # A stable sort: among equals the lattice's own order stands, which is that of the levels.
+    left = alive[np.argsort(loss[alive], kind="stable")]
+    best: tuple[int, int, Levels] | None = None
+    checked = 0
+    while len(left):
+        # The node of the cheaper half with most finer ones below it: it rules out many if it fails, and much that is
+        # dearer if it passes.
+        half = left[: len(left) // 2 + 1]
+        node = int(half[np.argmax(room[half])])
+        levels: Levels = tuple(lattice[node].tolist())
+        checked += 1
+        count = problem.given_up(levels)
+        if count > allowed:
+            left = left[(lattice[left] > lattice[node]).any(axis=1)]
+            continue
+        left = left[left != node]
+        if (best is None or (int(loss[node]), count, levels) < best) and problem.mendable(levels):
+            best = (int(loss[node]), count, levels)
+            left = left[loss[left] <= best[0]]
+    return (None if best is None else best[2]), checked
+
+
+def _kept(
+    problem: Problem, columns: Sequence[GeneralisedColumn], keep: Mapping[str, int] | None, allowed: int
+) -> Levels | None:
+    """The levels to keep, when there are some for exactly these columns and they pass."""
+    if keep is None or set(keep) != {column.output for column in columns} or not problem.distinct:
+        return None
+    levels: Levels = tuple(keep[column.output] for column in columns)
+    if not all(0 <= level < column.hierarchy.height for level, column in zip(levels, columns, strict=True)):
+        return None
+    return levels if problem.given_up(levels) <= allowed and problem.mendable(levels) else None
+
+
+def _suppress(
+    codes: Sequence[Sequence[Codes]],
+    fixed: Codes,
+    sensitive: Sequence[Codes],
+    columns: Sequence[GeneralisedColumn],
+    levels: Levels,
+    demand: Demand,
+) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+    """Who loses cells, and in which columns."""
+    count = len(fixed)
+    every = np.arange(count)
+    used = blankable(codes, levels)
+    rows = Rows(
+        columns=[codes[column][levels[column]] for column in used],
+        fixed=fixed,
+        weights=np.ones(count, dtype=np.int64),
+        sensitive=[(every, values) for values in sensitive],
+    )
+    faulty = rows.faulty(rows.classes(), demand)
+    cells = blanks(rows, faulty, demand, [columns[column].weight for column in used])
+    if cells is None:
+        raise AssertionError("a node that can be mended was not")
+    blanked = {columns[column].output: tuple(np.flatnonzero(cells[:, n]).tolist()) for n, column in enumerate(used)}
+    return tuple(np.flatnonzero(faulty).tolist()), blanked if faulty.any() else {}
+
+
+def _cost(column: GeneralisedColumn, level: int, finest: Codes, chosen: Codes, blanked: tuple[int, ...]) -> Cost:
+    released = chosen.copy()
+    released[list(blanked)] = 0
+    before = _entropy(finest)
+    kept = _entropy(released)
+    given_up = _entropy(combine([finest, released], len(finest))) - kept
+    return Cost(
+        loss=column.weight * level / (column.hierarchy.height - 1),
+        entropy_loss=given_up / before if before else 0.0,
+        blanked=len(blanked),
+    )
+
+
+def _entropy(codes: Codes) -> float:
+    shares = np.bincount(codes) / max(len(codes), 1)
+    shares = shares[shares > 0]
+    return float(-(shares * np.log2(shares)).sum())
 
 
 def _level_name(hierarchy: Hierarchy, level: int | None) -> str | None:

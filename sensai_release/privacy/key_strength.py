@@ -6,20 +6,39 @@ Says why, as the end of a sentence about the key, and never shows the key. Readi
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 ROOT_BYTES = 32
 _DISTINCT_BYTES = 16
+_REPEATS = 10
 
 
 def root_fault(secret: bytes) -> str | None:
-    """Why these bytes cannot have come from a random source. A random key fails here less than once in 10^12 times."""
+    """Why these bytes cannot have come from a random source. A random key fails here less than once in 10^10 times.
+
+    Refused: few different bytes, one byte ten times or more (padding, UTF-16), a count in equal steps, a half that is
+    repeated, and text in ASCII or UTF-8, which somebody thought of.
+    """
     if len(secret) != ROOT_BYTES:
         return f"is not {ROOT_BYTES} bytes long"
     steps = {(after - before) % 256 for before, after in itertools.pairwise(secret)}
-    text = all(0x20 <= byte < 0x7F for byte in secret)
-    if len(set(secret)) < _DISTINCT_BYTES or len(steps) == 1 or text:
+    half = ROOT_BYTES // 2
+    repeated = secret[:half] == secret[half:] or max(Counter(secret).values()) >= _REPEATS
+    if len(set(secret)) < _DISTINCT_BYTES or len(steps) == 1 or repeated or _is_text(secret):
         return "is not random"
     return None
+
+
+def _is_text(secret: bytes) -> bool:
+    """Readable UTF-8, perhaps with white space, zeros after it, or a last character cut in the middle."""
+    body = secret.rstrip(b"\0")
+    for cut in range(3):
+        try:
+            text = body[: len(body) - cut].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        return all(character.isprintable() or character in "\t\r\n" for character in text)
+    return False
 
 
 _P = 2**255 - 19

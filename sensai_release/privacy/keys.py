@@ -26,14 +26,17 @@ def frame(fields: Sequence[bytes]) -> bytes:
     return b"".join(len(field).to_bytes(4, "big") + field for field in fields)
 
 
-def derive(root: RootKey, *, study: str, series: str, purpose: str, kind: str = "") -> bytes:
+def derive(root: RootKey, *, study: str, series: str, purpose: str, kind: str = "", recipient: str = "") -> bytes:
     """The 32-byte working key of one purpose.
 
-    `series` is the release series or the recipient; `purpose` is for example `pseudonym` or `folds`; `kind` is the kind
-    of entity (`participant`, `session`) where the purpose has one.
+    `series` is the release series; `purpose` is for example `pseudonym` or `folds`; `kind` is the kind of entity
+    (`participant`, `session`) where the purpose has one. `recipient` names whom a package is made for, by an id that
+    stays when that person gets a new key: two recipients' keys have nothing in common, and neither has the series' key.
     """
-    info = frame([text.encode("utf-8") for text in (TOOL, VERSION, root.key_id, study, series, purpose, kind)])
-    return hkdf_sha256(root.secret, info=info)
+    fields = [TOOL, VERSION, root.key_id, study, series, purpose, kind]
+    # A list of eight framed fields is no list of seven, so no recipient meets a series of the same name.
+    fields += [recipient] if recipient else []
+    return hkdf_sha256(root.secret, info=frame([text.encode("utf-8") for text in fields]))
 
 
 def hkdf_sha256(secret: bytes, *, info: bytes, salt: bytes | None = None, length: int = KEY_BYTES) -> bytes:

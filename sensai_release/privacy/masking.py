@@ -1,13 +1,17 @@
 """Small counts of persons are not published: masking, and complementary suppression within one partition.
 
 A count below the minimum becomes the text `<10`. Where counts are published beside their total, a lone masked cell
-could be had by subtraction; then further cells are masked too. Cross tables, and counts that can be subtracted across
-documents, are for the caller to keep apart.
+could be had by subtraction; then further cells are masked too. Counts that can be subtracted across tables, documents
+or releases are `rounded` down as well: two neighbours then differ by nothing or by an unknown number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 MINIMUM = 10
 
@@ -15,6 +19,31 @@ MINIMUM = 10
 def masked(count: int, minimum: int = MINIMUM) -> int | str:
     """The count as it may be published: 0 stays 0, and 1 to `minimum` - 1 become `<minimum`."""
     return f"<{minimum}" if 0 < count < minimum else count
+
+
+def rounded(count: int | str, minimum: int = MINIMUM) -> int | str:
+    """The count as a document may print it that others can be held against: masked, else down to a multiple.
+
+    14 and 19 both read 10: at least ten, fewer than twenty. A masked text stays as it is, and so does a rounded count.
+    """
+    if isinstance(count, str):
+        return count
+    return masked(count, minimum) if count < minimum else count - count % minimum
+
+
+def rounding_base(rows_per_person: Sequence[int] | npt.NDArray[np.int64], minimum: int = MINIMUM) -> int:
+    """To which multiple a number of rows is rounded down, so that it tells as little as a rounded number of persons.
+
+    The first of `minimum` times 1, 2, 5, 10, 20, 50, … that the `minimum` persons with the most rows do not exceed:
+    one person can have hundreds of rows.
+    """
+    most = int(np.sort(np.asarray(rows_per_person, dtype=np.int64))[-minimum:].sum())
+    base = minimum
+    for step in itertools.cycle((2.0, 2.5, 2.0)):
+        if base >= most:
+            return base
+        base = int(base * step)
+    raise AssertionError
 
 
 def mask_counts(counts: Mapping[str, int], minimum: int = MINIMUM, *, total_known: bool = True) -> dict[str, int | str]:

@@ -8,7 +8,7 @@ over these keys is `privacy.risk`'s.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,12 +34,17 @@ class Links:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonKeys:
     """`table`: one row a person, ordered by the person's key, with a column for every quasi-identifier; `tier1` and
-    `tier2` are the names of these columns. Trajectories are texts that only serve to be compared.
+    `tier2` are the names of these columns. Trajectories are texts that only serve to be compared. `sensitive` are those
+    of tier 2 that say something of a person's health (class clinical). `labels` are the sensitive columns of the table
+    of persons, which nobody is found by. `order` gives the values of ordered columns, lowest first.
     """
 
     table: pa.Table
     tier1: tuple[str, ...]
     tier2: tuple[str, ...]
+    sensitive: tuple[str, ...] = ()
+    labels: Mapping[str, pa.ChunkedArray] = field(default_factory=dict)
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def person_keys(
@@ -57,8 +62,11 @@ def person_keys(
     persons = tables[links.persons].sort_by(links.person_key)
     result: dict[str, pa.Array | pa.ChunkedArray] = {links.person_key: persons[links.person_key]}
     tiers: dict[str, int] = {}
+    clinical: set[str] = set()
     for name in sorted(tables, key=lambda name: (name != links.persons, name)):
         columns = list(_quasi_identifiers(dictionaries[name]))
+        prefix = "" if name == links.persons else f"{name}."
+        clinical |= {f"{prefix}{c['name']}" for c in dictionaries[name]["columns"] if c.get("class") == "clinical"}
         if name == links.persons:
             result |= {column: persons[column] for column, _ in columns}
             tiers |= dict(columns)
@@ -72,11 +80,24 @@ def person_keys(
             rows = _rows(tables, dictionaries, name, persons[links.person_key], links)
             result[f"{name}.rows"] = pa.array(np.bincount(rows.person, minlength=persons.num_rows), pa.int64())
             tiers[f"{name}.rows"] = 2
+    own = dictionaries[links.persons]["columns"]
     return PersonKeys(
         table=pa.table(result),
         tier1=tuple(name for name, tier in tiers.items() if tier == 1),
         tier2=tuple(name for name, tier in tiers.items() if tier != 1),
+        sensitive=tuple(name for name, tier in tiers.items() if tier != 1 and name in clinical),
+        labels={column["name"]: persons[column["name"]] for column in own if column["role"] == "sensitive"},
+        order={
+            column["name"]: tuple(column["categories"])
+            for column in own
+            if column["name"] in result and column.get("categories") and column.get("action", "").startswith("bin(")
+        },
     )
+
+
+def tells_of_persons(dictionary: Dictionary, links: Links) -> bool:
+    """Whether `person_keys` has something to take from a table; feature tables can be large and say nothing here."""
+    return dictionary["table"] in (links.persons, links.sessions) or any(_quasi_identifiers(dictionary))
 
 
 def _quasi_identifiers(dictionary: Dictionary) -> Iterator[tuple[str, int]]:

@@ -6,15 +6,16 @@ Carrying a plan out is `privacy.deidentify`'s and `privacy.windows`', describing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sensai_release.errors import ConfigurationError
+from sensai_release.privacy.context import condition, session_times
 from sensai_release.privacy.expression import expression_columns
+from sensai_release.privacy.fit import ORDERED, check_fit
 from sensai_release.table.schema import ActionSpec, ColumnSpec, Hierarchy, ReleaseSpec, SchemaSet, TableSchema
 
 _NUMERIC = ("integer", "number", "boolean")
-_TIMES = ("date", "datetime")
 _NEVER_LEAVING = ("drop", "pseudonymise", "ordinal", "relative_day")
 WINDOW_COLUMNS = ("window", "frames", "valid_share")
 """The columns that every window table has beside its key and its statistics."""
@@ -70,21 +71,68 @@ def needed_columns(schema: TableSchema, profile: str, *, schemas: SchemaSet | No
             names.update(name for name in (release.window.time, release.window.valid) if name is not None)
         for spec in schema.columns:
             actions = [action for action in spec.actions_for(release.table, profile) or () if action.do != "drop"]
-            names.update(action.parameters["within"] for action in actions if "within" in action.parameters)
-            if actions and spec.expression is not None:
-                names |= expression_columns(spec.expression, _place(schema, spec))
-            elif actions:
+            names |= _read_by_actions(schema, spec, actions, schemas)
+            if actions and not spec.is_derived:
                 labels.add(spec.label)
     for rule in schema.rules:
         names.update(rule[entry] for entry in ("by", "column") if entry in rule)
     for other in schemas.values() if schemas is not None else (schema,):
         names |= _read_by(other, schema.name)
+        names |= _read_for_references(other, schema, profile)
     for name in sorted(names):
         found = schema.match(name)
         if found is None:
             raise ConfigurationError(f"schemas/{schema.name}.yaml", f"has no column '{name}'", "Describe the column.")
         labels.add(found.label)
     return frozenset(labels)
+
+
+def _read_by_actions(
+    schema: TableSchema, spec: ColumnSpec, actions: Sequence[ActionSpec], schemas: SchemaSet | None
+) -> set[str]:
+    """The columns of its own table that a released column is made of, beside its own."""
+    found: set[str] = set()
+    if actions and spec.expression is not None:
+        found |= expression_columns(spec.expression, _place(schema, spec))
+    for action in actions:
+        within = action.parameters.get("within")
+        if within is not None and schemas is not None:
+            _check_leads(schema, spec, within, schemas)
+        # What leads to persons by way of the sessions is not here.
+        if within is not None and (action.do in ORDERED or schema.match(within) is not None):
+            found.add(within)
+        owner, column, _ = condition(action.parameters.get("reference", "first"))
+        if owner == schema.name and column is not None:
+            found.add(column)
+    return found
+
+
+def _read_for_references(other: TableSchema, schema: TableSchema, profile: str) -> set[str]:
+    """The columns of `schema` that differences from references in `other` read: person, order, conditions."""
+    leads_here = other.name == schema.name or any(key.table == schema.name for key in other.foreign_keys)
+    found: set[str] = set()
+    for release in other.releases if leads_here else ():
+        for spec in other.columns if profile in release.profiles else ():
+            for action in spec.actions_for(release.table, profile) or ():
+                owner, column, _ = condition(action.parameters.get("reference", "first"))
+                if owner == schema.name and column is not None:
+                    found.add(column)
+                if "within" in action.parameters and action.do not in ORDERED:
+                    found.update(name for name in (action.parameters["within"],) if schema.match(name) is not None)
+                if action.do == "difference_from_reference" and (times := session_times(schema)) is not None:
+                    found.add(times)
+    return found
+
+
+def _check_leads(schema: TableSchema, spec: ColumnSpec, within: str, schemas: SchemaSet) -> None:
+    """Refuses `within` when neither the table nor one that its keys refer to has such a column."""
+    tables = [schema, *(schemas[key.table] for key in schema.foreign_keys if key.table in schemas)]
+    if all(table.match(within) is None for table in tables):
+        raise ConfigurationError(
+            _place(schema, spec),
+            f"is taken within '{within}', which neither this table nor one that it refers to has",
+            "Name the key of persons.",
+        )
 
 
 def _read_by(other: TableSchema, table: str) -> set[str]:
@@ -141,7 +189,16 @@ def plan_table(
         raise ConfigurationError(
             f"{place}: release.{release.table}", f"is not released under '{profile}'", "Name the profile there."
         )
-    sources = _sources(schema, columns, place)
+    return _plan(schema, release, profile, _sources(schema, columns, place), hierarchies)
+
+
+def _plan(
+    schema: TableSchema,
+    release: ReleaseSpec,
+    profile: str,
+    sources: Sequence[tuple[str, ColumnSpec]],
+    hierarchies: Mapping[str, Hierarchy],
+) -> TablePlan:
     planned = [
         PlannedColumn(
             source=source,
@@ -155,8 +212,8 @@ def plan_table(
         if action.do != "drop"
     ]
     for column in planned:
-        _check_fit(schema, release, column)
-    _check_names(release, planned, place)
+        check_fit(schema, release, column.spec, column.action)
+    _check_names(release, planned, f"schemas/{schema.name}.yaml")
     return TablePlan(schema=schema, release=release, profile=profile, columns=tuple(planned))
 
 
@@ -237,28 +294,42 @@ def _hierarchy(
     return found
 
 
-def _check_fit(schema: TableSchema, release: ReleaseSpec, column: PlannedColumn) -> None:
-    """Refuses an action that cannot be carried out on its column, before any row is read."""
-    action, spec = column.action, column.spec
-    do, place = action.do, _place(schema, spec)
-    if release.window is not None and do not in ("window", "pseudonymise"):
-        raise ConfigurationError(place, f"has the action {do} in a table of windows", "Use window or drop.")
-    if release.window is None and do == "window":
-        raise ConfigurationError(place, f"needs windows, but '{release.table}' has none", "Declare 'window' there.")
-    if do == "pseudonymise" and spec.identifier is None:
-        raise ConfigurationError(place, "has no 'identifier' entry to make pseudonyms by", "Add kind, prefix, pattern.")
-    if do in ("round", "bin", "window") and spec.dtype not in _NUMERIC:
-        raise ConfigurationError(place, f"is no number, so {do} cannot be done", "Choose another action.")
-    if do in ("ordinal", "relative_day"):
-        if spec.dtype not in _TIMES:
-            raise ConfigurationError(place, f"is no date or time, so {do} cannot be done", "Choose another action.")
-        if schema.match(action.parameters["within"]) is None:
-            raise ConfigurationError(place, "is ordered within a column that is not there", "Mend 'within'.")
-    if do == "keep" and spec.dtype in _TIMES:
-        raise ConfigurationError(place, "is an absolute time and must not be kept", "Use ordinal and relative_day.")
-    edges = list(action.parameters.get("edges", ()))
-    if edges != sorted(set(edges)):
-        raise ConfigurationError(place, "has edges that do not rise", "Sort the cut points.")
+def check_policies(schemas: SchemaSet, profiles: Collection[str]) -> None:
+    """Plans every released table under every profile, from the declarations alone, before there are any data.
+
+    Raises `ConfigurationError` for what `plan_table` and `needed_columns` refuse, and for a profile that is named in a
+    schema and not among `profiles`: its entries would be passed over in silence.
+    """
+    for schema in schemas.values():
+        _check_profiles(schema, profiles)
+        for profile in profiles:
+            for release in schema.releases:
+                if profile in release.profiles:
+                    _plan(schema, release, profile, _declared(schema), schemas.hierarchies)
+            needed_columns(schema, profile, schemas=schemas)
+
+
+def _check_profiles(schema: TableSchema, profiles: Collection[str]) -> None:
+    cure = f"Accepted: {', '.join(profiles)}."
+    for release in schema.releases:
+        for profile in sorted(set(release.profiles) - set(profiles)):
+            place = f"schemas/{schema.name}.yaml: release.{release.table}"
+            raise ConfigurationError(place, f"names the profile '{profile}', which params.yaml lacks", cure)
+    for spec in schema.columns:
+        for key in spec.actions:
+            _, at, profile = key.partition("@")
+            if at and profile not in profiles:
+                cause = f"has an action for the profile '{profile}', which params.yaml lacks"
+                raise ConfigurationError(_place(schema, spec), cause, cure)
+
+
+def _declared(schema: TableSchema) -> list[tuple[str, ColumnSpec]]:
+    """Every entry under its own label, as if each declared column were there once."""
+    names = [spec.name for spec in schema.columns if spec.name is not None and not spec.is_derived]
+    for spec in schema.columns:
+        if spec.is_derived:
+            _check_derived(schema, spec, names)
+    return [(spec.label, spec) for spec in schema.columns]
 
 
 def _check_names(release: ReleaseSpec, planned: Sequence[PlannedColumn], place: str) -> None:

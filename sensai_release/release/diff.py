@@ -15,16 +15,25 @@ from pathlib import Path
 from typing import Any
 
 from sensai_release.errors import ReleaseFormatError
+from sensai_release.privacy.persons import Links
+from sensai_release.release.policydiff import policy_changes
 from sensai_release.release.tablediff import Comparer, TableDiff
 from sensai_release.release.tables import Count, ReleasedTables, load_dictionaries, read_json_object
+from sensai_release.release.tlog import PROOF
 
 _ENVELOPE = "manifest.dsse.json"
+CANDIDATE = "payload.json"
+"""What a package holds that is not released yet, where a release has its manifest."""
+_ABOUT = {CANDIDATE, _ENVELOPE, PROOF}
 _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesDiff:
-    """Payload files by path. `signatures_changed` speaks of the envelope, which is about the release and not in it."""
+    """Payload files by path. `signatures_changed` speaks of the envelope, which is about the release and not in it.
+
+    So is the proof that the release is in the log, which is left out.
+    """
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -38,7 +47,12 @@ class FilesDiff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseDiff:
-    """The difference of two releases. `identical`: every payload file is the same, byte for byte."""
+    """The difference of two releases. `identical`: every payload file is the same, byte for byte.
+
+    `sessions` counts rows of the table of sessions, empty where there is none. `policy`: see `policydiff`. `answers`:
+    questions of the datasheet whose answer is another, with its `kind` before and after. `shifts`: see
+    `Comparer.shifts`. `risk`: the checks of both, risk and linkability.
+    """
 
     series: str
     old: str
@@ -48,6 +62,10 @@ class ReleaseDiff:
     files: FilesDiff
     tables: Mapping[str, TableDiff]
     participants: Mapping[str, Count]
+    sessions: Mapping[str, Count]
+    policy: tuple[Mapping[str, Any], ...]
+    answers: tuple[Mapping[str, Any], ...]
+    shifts: Mapping[str, Any]
     labels: Mapping[str, Mapping[str, Mapping[str, Count]]]
     risk: Mapping[str, Mapping[str, Any]]
 
@@ -72,14 +90,22 @@ class ReleaseDiff:
             "files": self.files.to_dict(),
             "tables": {name: table.to_dict() for name, table in self.tables.items()},
             "participants": dict(self.participants),
+            "sessions": dict(self.sessions),
+            "policy": [dict(change) for change in self.policy],
+            "answers": [dict(change) for change in self.answers],
+            "shifts": dict(self.shifts),
             "labels": {name: {way: dict(cells) for way, cells in label.items()} for name, label in self.labels.items()},
             "risk": {name: dict(side) for name, side in self.risk.items()},
         }
 
 
-def diff_releases(old: Path, new: Path, *, minimum: int = 10) -> ReleaseDiff:
+def diff_releases(old: Path, new: Path, *, minimum: int = 10, coarse: bool = False, tests: bool = True) -> ReleaseDiff:
     """Compares two release directories of one series; `minimum` persons must stand behind a printed count.
 
+    NEW may be a package that is not released yet (`payload.json` in place of a manifest): its version reads
+    `candidate`. Without `tests` distributions are not compared, which is faster.
+    `coarse` rounds all counts down, for the report that becomes part of a release: it is read beside other documents
+    by people who have no data. Whoever compares two releases holds both.
     Raises `ReleaseFormatError` when a path is no release directory, when the two are of different series, or when a
     document or a table of one cannot be read.
     """
@@ -93,7 +119,8 @@ def diff_releases(old: Path, new: Path, *, minimum: int = 10) -> ReleaseDiff:
             if name not in side.dictionaries:
                 raise ReleaseFormatError(f"data/{name}", "has no data dictionary in schemas/", "Run 'verify' on it.")
     before, after = sides
-    comparer = Comparer(before, after, minimum)
+    documents = [_document(root, "reports/policy.json") for root in (old, new)]
+    comparer = Comparer(before, after, minimum, coarse=coarse, tests=tests)
     tables = {
         name: comparer.table(name, unchanged=name in bytes_same)
         for name in sorted(set(before.names) | set(after.names))
@@ -107,12 +134,19 @@ def diff_releases(old: Path, new: Path, *, minimum: int = 10) -> ReleaseDiff:
         files=files,
         tables=tables,
         participants=comparer.participants(),
+        sessions=_sessions(tables),
+        policy=policy_changes(*documents) if all(documents) else (),
+        answers=_answers(*(_document(root, "datasheet.json") for root in (old, new))),
+        shifts=comparer.shifts(),
         labels=comparer.labels(),
         risk={"before": _risk(old), "after": _risk(new)},
     )
 
 
 def _identity(root: Path, place: str) -> dict[str, Any]:
+    if place == "NEW" and (root / CANDIDATE).is_file() and not (root / "manifest.json").exists():
+        held = read_json_object(root / CANDIDATE, CANDIDATE, "predicate")["predicate"]
+        return {"series": held["series"], "version": "candidate", "synthetic": held["synthetic"] is True}
     if not root.is_dir() or not (root / "manifest.json").is_file():
         raise ReleaseFormatError(place, "is not a release directory", "Name a folder that holds a manifest.json.")
     predicate = read_json_object(root / "manifest.json", f"{place}: manifest.json").get("predicate")
@@ -158,13 +192,37 @@ def _diff_files(old: Path, new: Path) -> tuple[FilesDiff, set[str]]:
     only = {*(before.keys() ^ after.keys()), *changed}
     differing = {name.split("/")[1].removesuffix(".json") for name in only if name.startswith(("data/", "schemas/"))}
     files = FilesDiff(
-        added=tuple(sorted(after.keys() - before.keys() - {_ENVELOPE})),
-        removed=tuple(sorted(before.keys() - after.keys() - {_ENVELOPE})),
-        changed=tuple(sorted(changed - {_ENVELOPE})),
-        unchanged=len(set(both) - changed - {_ENVELOPE}),
+        added=tuple(sorted(after.keys() - before.keys() - _ABOUT)),
+        removed=tuple(sorted(before.keys() - after.keys() - _ABOUT)),
+        changed=tuple(sorted(changed - _ABOUT)),
+        unchanged=len(set(both) - changed - _ABOUT),
         signatures_changed=_ENVELOPE in only,
     )
     return files, {name.split("/")[1] for name in both if name.startswith("data/")} - differing
+
+
+def _sessions(tables: Mapping[str, TableDiff]) -> dict[str, Count]:
+    table = tables.get(Links().sessions)
+    return {} if table is None else {"added": table.rows_added, "removed": table.rows_removed}
+
+
+def _document(root: Path, name: str) -> dict[str, Any]:
+    """A document of a release; empty where it has none."""
+    return read_json_object(root / name, name) if (root / name).exists() else {}
+
+
+def _answers(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The questions whose answer is another in kind or text, in the order of the newer datasheet."""
+    before, after = ({entry["question"]: entry for entry in sheet.get("answers", ())} for sheet in (old, new))
+    if not before or not after:
+        return ()
+    return tuple(
+        {"question": question, "old": before.get(question, {}).get("kind"), "new": after.get(question, {}).get("kind")}
+        for question in dict.fromkeys((*after, *before))
+        if any(
+            before.get(question, {}).get(key) != after.get(question, {}).get(key) for key in ("kind", "text", "source")
+        )
+    )
 
 
 def _risk(root: Path) -> dict[str, Any]:
@@ -179,4 +237,8 @@ def _risk(root: Path) -> dict[str, Any]:
         {"name": gate["name"], "ok": gate["ok"], "value": gate["value"] if gate["name"] == "k_min" else None}
         for gate in report.get("gate", ())
     ]
-    return found | {"gate": gates}
+    audit = report.get("linkability") or {}
+    linkability = [
+        {key: gate.get(key) for key in ("name", "ok", "status", "value", "limit")} for gate in audit.get("gate", ())
+    ]
+    return found | {"gate": gates} | ({"linkability": linkability} if linkability else {})

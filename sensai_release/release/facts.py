@@ -6,17 +6,33 @@ from. What is asked and answered is `datasheet`'s; what is measured about risk i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow.compute as pc
 
-from sensai_release.privacy.masking import mask_counts, masked
-from sensai_release.release.tables import Count, ReleasedTables, holders, in_order, label_columns, mask_rows
+from sensai_release.privacy.masking import mask_counts, rounded
+from sensai_release.release.published import published_risk
+from sensai_release.release.signals import Signal, compute_signals
+from sensai_release.release.tables import (
+    Codes,
+    Count,
+    Flags,
+    ReleasedTables,
+    holders,
+    in_order,
+    label_columns,
+    mask_rows,
+)
 
 Value: TypeAlias = int | float | str
+
+QUERIES = ("tables", "missing", "labels", "subpopulations", "sessions_per_person", "splits", "errors", "gate")
+"""The groups of facts that an answer can print as tables."""
+
+_POORLY_TRACKED = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +40,13 @@ class Facts:
     """`context` is what params.yaml says, `values` what was counted; both can be named in an answer.
 
     `tables`: `table`, `title`, `rows`, `columns` (a number). `missing`: `table`, `column`, `missing` cells and their
-    `share` of the rows (`None` where the count is masked), for columns with any. `labels` and `subpopulations`: for
-    `table.column` the number of persons who have each value at least once. `sessions_per_person`: persons by number of
-    sessions. `gate`: the risk gate. Counts below `minimum` persons read `<10`, and those that would reveal one `>=10`.
+    `share` of the rows in steps of 5 % (`None` where few persons stand behind), for columns with any. `labels` and
+    `subpopulations`: for `table.column` the number of persons who have each value at least once.
+    `sessions_per_person`: persons by number of sessions. `splits`: persons by recommended fold. `errors`: `table`,
+    `what` is wrong, `rows` and their `share` as for missing cells. `gate`: the risk gate. `signals`: what the tables
+    say of themselves, for the rules (`signals.compute_signals`). Counts below `minimum` persons read
+    `<10`, those that would reveal one `>=10`, and all others are rounded down, so that the datasheets of two releases
+    do not tell of those who came or went (`privacy.masking.rounded`).
     """
 
     minimum: int
@@ -37,7 +57,10 @@ class Facts:
     labels: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)
     subpopulations: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)
     sessions_per_person: Mapping[str, Count] = field(default_factory=dict)
+    splits: Mapping[str, Count] = field(default_factory=dict)
+    errors: tuple[Mapping[str, Any], ...] = ()
     gate: tuple[Mapping[str, Any], ...] = ()
+    signals: Mapping[str, Signal] = field(default_factory=dict)
 
     def named(self) -> dict[str, Value]:
         """Every fact that a placeholder can name."""
@@ -53,13 +76,16 @@ class Facts:
             "labels": {name: dict(cells) for name, cells in self.labels.items()},
             "subpopulations": {name: dict(cells) for name, cells in self.subpopulations.items()},
             "sessions_per_person": dict(self.sessions_per_person),
+            "splits": dict(self.splits),
+            "errors": [dict(entry) for entry in self.errors],
             "gate": [dict(entry) for entry in self.gate],
+            "signals": dict(self.signals),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Facts:
         values = {name: data[name] for name in cls.__dataclass_fields__}
-        for name in ("tables", "missing", "gate"):
+        for name in ("tables", "missing", "errors", "gate"):
             values[name] = tuple(values[name])
         return cls(**values)
 
@@ -68,6 +94,7 @@ def study_context(params: Mapping[str, Any]) -> dict[str, Value]:
     """The named facts that params.yaml holds: the study, the series, the profile and its thresholds."""
     profile = params["profiles"][params["profile"]]
     study = {name: value for name, value in params["study"].items() if name != "id"}
+    consent, stated = params.get("consent", {}), params.get("datasheet", {})
     return {
         "study": params["study"]["id"],
         **study,
@@ -78,7 +105,14 @@ def study_context(params: Mapping[str, Any]) -> dict[str, Value]:
         "max_suppressed_percent": round(100 * profile["max_suppressed"], 6),
         "folds": params["folds"]["count"],
         "sessions_table": params["sessions"]["table"],
+        "consent_recorded": _yes(consent.get("grant")),
+        "withdrawal_recorded": _yes(consent.get("withdrawn")),
+        "recipients": stated.get("recipients", "not stated"),
     }
+
+
+def _yes(value: object) -> str:
+    return "yes" if value else "no"
 
 
 def compute_facts(
@@ -96,13 +130,15 @@ def compute_facts(
     sessions = str(context.get("sessions_table", ""))
     overview = tuple(_overview(tables, name, minimum) for name in names)
     missing = tuple(entry for name in names for entry in _missing(tables, name, minimum))
+    if risk is not None:
+        risk = published_risk(risk, minimum=minimum)
     values: dict[str, Value] = {
         "minimum": minimum,
-        "persons": masked(len(tables.everyone()), minimum),
+        "persons": _at_least(rounded(len(tables.everyone()), minimum)),
         "tables": len(names),
         "columns": sum(entry["columns"] for entry in overview),
         "columns_with_missing_values": len(missing),
-        **{f"rows.{entry['table']}": entry["rows"] for entry in overview},
+        **{f"rows.{entry['table']}": _at_least(entry["rows"]) for entry in overview},
         **{f"columns.{entry['table']}": entry["columns"] for entry in overview},
     }
     if sessions in names:
@@ -119,6 +155,9 @@ def compute_facts(
         labels=_distributions(tables, names, minimum, labels=True),
         subpopulations=_distributions(tables, names, minimum, labels=False),
         sessions_per_person=_sessions_per_person(tables, sessions, minimum) if sessions in names else {},
+        splits=_splits(tables, names, minimum),
+        errors=tuple(entry for name in names for entry in _errors(tables, name, sessions, minimum)),
+        signals=compute_signals(tables, names, risk, minimum),
         gate=tuple(
             {key: gate[key] for key in ("name", "value", "limit", "ok")} for gate in (risk or {}).get("gate", ())
         ),
@@ -126,7 +165,7 @@ def compute_facts(
 
 
 def _overview(tables: ReleasedTables, name: str, minimum: int) -> dict[str, Any]:
-    rows = mask_rows(np.ones(tables.rows(name), dtype=bool), tables.person_codes(name), minimum)
+    rows = tables.masked_rows(name, minimum)
     title = tables.dictionaries[name]["title"]
     return {"table": name, "title": title, "rows": rows, "columns": len(tables.schema(name).names)}
 
@@ -137,11 +176,48 @@ def _missing(tables: ReleasedTables, name: str, minimum: int) -> list[dict[str, 
     found = []
     for column in tables.schema(name).names:
         absent = np.asarray(pc.is_null(tables.column(name, column), nan_is_null=True).to_numpy())
-        count = mask_rows(absent, people, minimum)
+        count = mask_rows(absent, people, minimum, coarse=True)
         if count != 0:
-            share = round(count / rows, 4) if isinstance(count, int) else None
+            share = _share(absent, people, rows, minimum)
             found.append({"table": name, "column": column, "missing": count, "share": share})
     return found
+
+
+def _share(flags: Flags, people: Codes | None, rows: int, minimum: int) -> float | None:
+    """The share of flagged rows in steps of 5 %, where enough persons stand behind them."""
+    enough = isinstance(mask_rows(flags, people, minimum), int)
+    return round(round(20 * int(flags.sum()) / rows) / 20, 2) if enough and rows else None
+
+
+def _splits(tables: ReleasedTables, names: list[str], minimum: int) -> dict[str, Count]:
+    """Persons by fold, of the table that gives each person one."""
+    for name in names:
+        dictionary = tables.dictionaries[name]
+        if dictionary.get("primary_key") == [dictionary.get("person_key")] and "fold" in tables.schema(name).names:
+            held = holders(tables, name, "fold")
+            return _cells({fold: len(held[fold]) for fold in in_order(held, ())}, minimum)
+    return {}
+
+
+def _errors(tables: ReleasedTables, name: str, sessions: str, minimum: int) -> Iterator[dict[str, Any]]:
+    """What is known to be wrong with a table of features: sessions of which it has nothing, and poor tracking."""
+    dictionary = tables.dictionaries[name]
+    key = {str(k["references"]).partition(".")[0]: k for k in dictionary.get("foreign_keys", ())}.get(sessions)
+    if key and tables.parts(sessions) and any(column["class"] in ("A", "B") for column in dictionary["columns"]):
+        there = tables.column(name, key["column"]).unique()
+        known = tables.column(sessions, str(key["references"]).partition(".")[2])
+        lost = ~np.asarray(pc.is_in(known, value_set=there).to_numpy())
+        yield _error(tables, sessions, name, "sessions without features (recording absent or unusable)", lost, minimum)
+    if "valid_share" in tables.schema(name).names:
+        share = tables.column(name, "valid_share")
+        poor = np.asarray(pc.fill_null(pc.less(share, _POORLY_TRACKED), fill_value=True).to_numpy())
+        yield _error(tables, name, name, "windows tracked in less than half of their frames", poor, minimum)
+
+
+def _error(tables: ReleasedTables, counted: str, table: str, what: str, flags: Flags, minimum: int) -> dict[str, Any]:
+    people = tables.person_codes(counted)
+    rows = mask_rows(flags, people, minimum, coarse=True)
+    return {"table": table, "what": what, "rows": rows, "share": _share(flags, people, len(flags), minimum)}
 
 
 def _distributions(
@@ -157,7 +233,7 @@ def _distributions(
             held = holders(tables, name, column)
             values = in_order({*held, *declared[column]}, declared[column])
             counts = {value: len(held.get(value, ())) for value in values}
-            result[f"{name}.{column}"] = mask_counts(counts, minimum)
+            result[f"{name}.{column}"] = _cells(counts, minimum)
     return result
 
 
@@ -174,4 +250,13 @@ def _sessions_per_person(tables: ReleasedTables, sessions: str, minimum: int) ->
     if people is None or not len(people):
         return {}
     sizes = np.bincount(np.bincount(people))
-    return mask_counts({str(size): int(count) for size, count in enumerate(sizes) if size}, minimum)
+    return _cells({str(size): int(count) for size, count in enumerate(sizes) if size}, minimum)
+
+
+def _cells(counts: Mapping[str, int], minimum: int) -> dict[str, Count]:
+    return {name: rounded(count, minimum) for name, count in mask_counts(counts, minimum).items()}
+
+
+def _at_least(count: Count) -> Value:
+    """A rounded count as a sentence names it."""
+    return f"at least {count}" if isinstance(count, int) and count else count

@@ -25,11 +25,17 @@ Progress = Callable[[int, int], None]
 
 EntryKind = Literal["file", "folder", "link", "other"]
 
-_COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}(?<!\.)")
-_DEVICE_NAME = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _MAXIMUM_ENTRIES = 200_000
 _MAXIMUM_FOLDERS_DEEP = 16
+_COMPONENT = (
+    r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:[./]|\Z))"  # names of devices
+    r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}(?<!\.)"
+)
+_PLAIN_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT}){{0,{_MAXIMUM_FOLDERS_DEEP - 1}}}", re.ASCII)
 _CHUNK = 1 << 20
+# Handing a file over to a thread costs more than hashing a small one, so small ones go in batches.
+_BATCH_FILES = 64
+_BATCH_BYTES = 4 << 20
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -55,10 +61,7 @@ class Digest:
 
 def is_plain_path(path: str) -> bool:
     """Whether every component of a relative path is plain ASCII that all common file systems keep as it is."""
-    components = path.split("/")
-    return len(components) <= _MAXIMUM_FOLDERS_DEEP and all(
-        _COMPONENT.fullmatch(component) and not _DEVICE_NAME.fullmatch(component) for component in components
-    )
+    return _PLAIN_PATH.fullmatch(path) is not None
 
 
 @contextmanager
@@ -117,19 +120,26 @@ def _kind(mode: int) -> EntryKind:
 @contextmanager
 def open_file(folder: int, path: str) -> Iterator[BinaryIO]:
     """A regular file below an open directory, unbuffered. Raises `OSError` for links, devices and what is not there."""
-    *parents, name = path.split("/")
-    opened: list[int] = []
-    try:
-        for parent in parents:
-            opened.append(os.open(parent, _OPEN_FOLDER, dir_fd=opened[-1] if opened else folder))
-        descriptor = os.open(name, _OPEN_FILE, dir_fd=opened[-1] if opened else folder)
-    finally:
-        for parent_descriptor in opened:
-            os.close(parent_descriptor)
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    parent, _, name = path.rpartition("/")
+    with _open_parent(folder, parent) as descriptor:
+        opened = os.open(name, _OPEN_FILE, dir_fd=descriptor)
+    with os.fdopen(opened, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
             raise OSError("not a regular file")
         yield file
+
+
+@contextmanager
+def _open_parent(folder: int, path: str) -> Iterator[int]:
+    """The descriptor of a folder below an open directory, reached through no link; `folder` itself for no path."""
+    opened: list[int] = []
+    try:
+        for name in path.split("/") if path else ():
+            opened.append(os.open(name, _OPEN_FOLDER, dir_fd=opened[-1] if opened else folder))
+        yield opened[-1] if opened else folder
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def read_file(folder: int, path: str, *, limit: int) -> bytes:
@@ -155,23 +165,59 @@ def hash_files(folder: int, sizes: Mapping[str, int], on_progress: Progress | No
     done = 0
     workers = min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="sha256") as pool:
-        for digest in pool.map(lambda item: _hash_file(folder, *item), sizes.items()):
-            yield digest
-            done += sizes[digest.path]
-            if on_progress is not None:
-                on_progress(done, total)
+        for digests in pool.map(lambda batch: _hash_batch(folder, *batch), _batches(sizes)):
+            for digest in digests:
+                yield digest
+                done += sizes[digest.path]
+                if on_progress is not None:
+                    on_progress(done, total)
 
 
-def _hash_file(folder: int, path: str, expected: int) -> Digest:
-    state, size = hashlib.sha256(), 0
-    buffer = memoryview(bytearray(min(_CHUNK, expected + 1)))
+def _batches(sizes: Mapping[str, int]) -> Iterator[tuple[str, list[tuple[str, int]]]]:
+    """A folder, with names and expected sizes of files in it that follow one another; few and small, or one alone."""
+    batch: list[tuple[str, int]] = []
+    current, left = "", 0
+    for path, size in sizes.items():
+        parent, _, name = path.rpartition("/")
+        if batch and (parent != current or len(batch) == _BATCH_FILES or size > left):
+            yield current, batch
+            batch = []
+        if not batch:
+            current, left = parent, _BATCH_BYTES
+        batch.append((name, size))
+        left -= size
+    if batch:
+        yield current, batch
+
+
+def _hash_batch(folder: int, parent: str, files: list[tuple[str, int]]) -> list[Digest]:
+    prefix = f"{parent}/" if parent else ""
+    buffer = memoryview(bytearray(min(_CHUNK, 1 + max(size for _, size in files))))
     try:
-        with open_file(folder, path) as file:
-            while count := os.readv(file.fileno(), [buffer[: expected + 1 - size]]):
+        with _open_parent(folder, parent) as opened:
+            return [_hash_file(opened, name, prefix + name, expected, buffer) for name, expected in files]
+    except OSError:
+        return [Digest(path=prefix + name, size=0, sha256=None) for name, _ in files]
+
+
+def _hash_file(parent: int, name: str, path: str, expected: int, buffer: memoryview) -> Digest:
+    state, size = hashlib.sha256(), 0
+    try:
+        # Plain descriptors: a file object would cost as much as hashing a small file.
+        descriptor = os.open(name, _OPEN_FILE, dir_fd=parent)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return Digest(path=path, size=0, sha256=None)
+            while count := os.readv(descriptor, [buffer[: expected + 1 - size]]):
                 state.update(buffer[:count])
                 size += count
                 if size > expected:
-                    return Digest(path=path, size=os.fstat(file.fileno()).st_size, sha256=None)
+                    return Digest(path=path, size=os.fstat(descriptor).st_size, sha256=None)
+                if size == expected == status.st_size and count < len(buffer):
+                    break  # room was left for one byte more, and none came: this is the end
+        finally:
+            os.close(descriptor)
     except OSError:
         return Digest(path=path, size=size, sha256=None)
     return Digest(path=path, size=size, sha256=state.hexdigest())
@@ -179,7 +225,13 @@ def _hash_file(folder: int, path: str, expected: int) -> Digest:
 
 def folders_of(paths: Iterable[str]) -> frozenset[str]:
     """Every folder that the given files lie in, at any depth."""
-    return frozenset(str(parent) for path in paths for parent in Path(path).parents if str(parent) != ".")
+    folders: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return frozenset(folders)
 
 
 def printable(path: str) -> str:

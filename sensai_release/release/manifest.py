@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,16 +28,22 @@ from sensai_release.release.inventory import (
     open_folder,
     printable,
 )
+from sensai_release.release.tlog import PROOF
 
 MANIFEST = "manifest.json"
 ENVELOPE = "manifest.dsse.json"
 CHECKSUMS = "SHA256SUMS"
-UNLISTED = frozenset({MANIFEST, ENVELOPE, CHECKSUMS})
-"""The files that no manifest lists: itself, its signatures, and the checksums that cover it."""
+OPTIONAL = frozenset({PROOF})
+"""The files that may come after the signatures, and may be absent: the proof that the release is in the log."""
+UNLISTED = frozenset({MANIFEST, ENVELOPE, CHECKSUMS}) | OPTIONAL
+"""The files that no manifest lists: itself, its signatures, the checksums that cover it, and what is optional."""
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:sensai-release:predicate:release:1"
 
+_STATEMENT_KEYS = {"_type", "subject", "predicateType", "predicate"}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _MEDIA_TYPES = {
     ".cff": "application/yaml",
     ".csv": "text/csv",
@@ -85,8 +92,9 @@ class Statement:
 
     `predicate` holds (manifest.schema.json is the exact form): `study`, `series`, `version`; `as_of`, the day that
     the release speaks for, or None; `previous`, the `version` and `manifest_sha256` of the release before it, or None;
-    `profile`; `policy_sha256` of the policy applied; `risk` with `k_min` and the `gates`; `synthetic`; `tool` and
-    `dependencies` with versions; `pseudonym_key` with `id` and `check_value`; `counts`, masked; `terms_sha256`.
+    `profile`; `policy_sha256` of the policy applied; `risk` with `k_min` and the `gates`; `waivers`, for each gate that
+    was failed the `gate`, the `file` with its `sha256`, and when it `expires`; `synthetic`; `tool` and `dependencies`
+    with versions; `pseudonym_key` with `id` and `check_value`; `counts`, masked; `terms_sha256`.
     """
 
     subject: tuple[ResourceDescriptor, ...]
@@ -102,10 +110,7 @@ class Statement:
 
     def to_bytes(self) -> bytes:
         """The bytes of manifest.json. Raises `ReleaseFormatError` when they would break the schema."""
-        document = self.to_dict()
-        data = canonical_json(document)
-        check_schema(document, "manifest.schema.json", MANIFEST)
-        return data
+        return checked_bytes(self.to_dict())
 
     @property
     def resources(self) -> dict[str, ResourceDescriptor]:
@@ -113,7 +118,7 @@ class Statement:
 
 
 def build_statement(root: Path, predicate: Mapping[str, Any], on_progress: Progress | None = None) -> Statement:
-    """Hashes every file below `root` but the three unlisted ones.
+    """Hashes every file below `root` but the unlisted ones.
 
     Raises `ReleaseFormatError` for a link, a special file, an empty folder, a name that not every file system keeps,
     two names that differ in case only, or a file that cannot be read; and when the predicate breaks the schema.
@@ -138,7 +143,7 @@ def build_statement(root: Path, predicate: Mapping[str, Any], on_progress: Progr
                 )
             )
     statement = Statement(subject=tuple(subject), predicate=dict(predicate))
-    check_schema(statement.to_dict(), "manifest.schema.json", MANIFEST)
+    checked_bytes(statement.to_dict())
     return statement
 
 
@@ -173,8 +178,7 @@ def parse_statement(data: bytes) -> Statement:
     plain, distinct names in order.
     """
     document = parse_strict(data, MANIFEST)
-    check_schema(document, "manifest.schema.json", MANIFEST)
-    if canonical_json(document) != data:
+    if checked_bytes(document) != data:
         raise ReleaseFormatError(MANIFEST, "is not in canonical form (RFC 8785)", "Get the release again.")
     statement = Statement(
         subject=tuple(ResourceDescriptor.from_dict(item) for item in document["subject"]),
@@ -188,13 +192,56 @@ def parse_statement(data: bytes) -> Statement:
 
 
 def sha256sums(statement: Statement, manifest: bytes) -> str:
-    """The text of SHA256SUMS for `sha256sum -c`: every file but itself and the envelope, sorted by path.
+    """The text of SHA256SUMS for `sha256sum -c`: every file but itself, the envelope and the proof.
 
     `manifest` holds the bytes of manifest.json, which is one of the files covered.
     """
     digests = {resource.name: resource.digest for resource in statement.subject}
     digests[MANIFEST] = hashlib.sha256(manifest).hexdigest()
     return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
+
+
+def checked_bytes(document: Any) -> bytes:
+    """A statement in canonical form. Raises `ReleaseFormatError` when it breaks manifest.schema.json.
+
+    For each file, jsonschema and rfc8785 together take far longer than hashing a small one. Entries that plainly fulfil
+    the schema hold ASCII keys, text and integers only, for which the standard library writes what RFC 8785 asks for; as
+    soon as one is not plain, the two read them all.
+    """
+    if not _is_plain(document):
+        check_schema(document, "manifest.schema.json", MANIFEST)
+        return canonical_json(document)
+    check_schema({**document, "subject": document["subject"][:1]}, "manifest.schema.json", MANIFEST)
+    rest = canonical_json({**document, "subject": []})
+    subject = json.dumps(document["subject"], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    # "subject" is the last key of a statement, in the order of RFC 8785 too.
+    return rest.removesuffix(b"[]}") + subject.encode("utf-8") + b"}"
+
+
+def _is_plain(document: Any) -> bool:
+    """Whether a statement has the four keys of its schema, and nothing but entries that fulfil theirs."""
+    if type(document) is not dict or document.keys() != _STATEMENT_KEYS or type(document["subject"]) is not list:
+        return False
+    try:
+        return bool(document["subject"]) and all(map(_is_plain_resource, document["subject"]))
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def _is_plain_resource(item: Any) -> bool:
+    name, digest, media_type, annotations = item["name"], item["digest"], item["mediaType"], item["annotations"]
+    size = annotations["size"]
+    return (
+        len(item) == 4
+        and len(digest) == 1
+        and len(annotations) == 1
+        and is_plain_path(name)
+        and len(name) <= 1000
+        and _SHA256.fullmatch(digest["sha256"]) is not None
+        and _MEDIA_TYPE.fullmatch(media_type) is not None
+        and type(size) is int
+        and 0 <= size < 2**53
+    )
 
 
 def check_schema(document: Any, schema: str, place: str) -> None:

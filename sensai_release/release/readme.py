@@ -28,6 +28,15 @@ def render_readme(
     previous = predicate["previous"]
     before = f"It follows version {previous['version']}; `reports/diff.html` says what changed." if previous else ""
     recipe = "".join(f"    {line}\n" if line else "\n" for line in openssl_recipe().splitlines())
+    waivers = "".join(
+        f"- `{waiver['gate']}`, until {waiver['expires']}: `{waiver['file']}`\n"
+        for waiver in predicate.get("waivers", [])
+    )
+    if waivers:
+        waivers = (
+            "## Waivers in force\n\nThis release failed a gate. A reviewer let it pass, for reasons that "
+            f"`reports/waivers.html` gives:\n\n{waivers}\n"
+        )
     return f"""# {name}
 
 {synthetic}{title}. Version {predicate["version"]} of the series {predicate["series"]}{as_of}, profile
@@ -44,11 +53,12 @@ who a participant is, never linked with other data about persons, never passed o
 |---|---|---|
 {tables}
 
-`schemas/` describes every column, its source, its action and why it may be shared. `DATASHEET.md` answers what a user
-should ask of a data set. `reports/` holds validation, disclosure risk, the policy applied and the change since the
-version before. `metadata/` is for catalogues.
+`schemas/` describes every column, its source, its action and why it may be shared;
+[the policy in force](reports/policy.html) tells the same for people, with what was dropped and why. `DATASHEET.md`
+answers what a user should ask of a data set. `reports/` holds validation, disclosure risk, the policy and the change
+since the version before. `metadata/` is for catalogues.
 
-## Verify it
+{waivers}## Verify it
 
 The signer's public key (`steward.pub`) and the trust file come from the data steward by another way than this
 directory: a key that travels with the data proves nothing.

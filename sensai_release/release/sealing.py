@@ -20,7 +20,7 @@ from sensai_release.release.dsse import (
 )
 from sensai_release.release.inventory import Progress, open_folder, read_file
 from sensai_release.release.manifest import CHECKSUMS, ENVELOPE, MANIFEST, Statement, build_statement, sha256sums
-from sensai_release.release.publish import write_atomic
+from sensai_release.release.publish import clear_leftovers, room_beside, write_atomic
 
 STANDALONE_VERIFIERS = ("verify.html", "verify.py")
 
@@ -59,6 +59,7 @@ def countersign_release(root: Path, key: SigningKey) -> Envelope:
             raise ReleaseFormatError(ENVELOPE, "cannot be read with its manifest", "Get the release again.") from None
     if not same:
         raise ReleaseFormatError(MANIFEST, "is not what the envelope holds", "Verify the release first.")
+    clear_leftovers(room_beside(root), ENVELOPE)
     signed = add_signature(envelope, sign(envelope.payload, key, envelope.payload_type))
-    write_atomic(root / ENVELOPE, signed.to_bytes())
+    write_atomic(root / ENVELOPE, signed.to_bytes(), outside=root)
     return signed

@@ -1,7 +1,8 @@
 """How the tables of two releases differ: rows, cells by column, columns, declarations, participants and labels.
 
-Rows are matched by primary key, one column in memory at a time; a table without a usable key is compared as a multiset
-of rows. Every count is masked by the persons behind it. Files, risk reports and the verdict are `diff`'s.
+Rows are matched by primary key and walked in step (`rowmatch`, `walk`); a table without a usable key is compared as a
+multiset of rows. Every count is masked by the persons behind it, and no distribution is spoken of in which few persons
+differ. Files, risk reports and the verdict are `diff`'s.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from sensai_release.privacy.masking import mask_counts
+from sensai_release.privacy.masking import mask_counts, rounded
+from sensai_release.release.rowmatch import TableRows, match_rows, person_numbers
+from sensai_release.release.shift import Shift, compare_categories, compare_numbers, holm
 from sensai_release.release.tables import (
     Codes,
     Count,
@@ -24,9 +26,14 @@ from sensai_release.release.tables import (
     holders,
     in_order,
     label_columns,
+    mask_counted,
     mask_persons,
     mask_rows,
+    size_of,
 )
+from sensai_release.release.walk import WAYS, Changes, Distribution, Walk
+
+SIGNIFICANT = 0.05
 
 _DECLARED = (
     "action",
@@ -48,6 +55,8 @@ class TableDiff:
     """One table. `keyed_by` is empty where rows were compared as a multiset; `note` then says why.
 
     Counts are numbers, `<10` (fewer than `minimum` persons) or `>=10` (a larger count that would reveal a small one).
+    `changes` tells of each column with changed cells which way they went (`ways`: the cells of each of `walk.WAYS`),
+    and how far numbers moved: `mean_size` without and `mean_difference` with its sign, in the column's unit.
     `columns_retyped` holds `column`, `old`, `new`; `columns_redeclared` also the `field` of the data dictionary.
     """
 
@@ -58,6 +67,7 @@ class TableDiff:
     rows_removed: Count = 0
     rows_changed: Count = 0
     cells_changed: Mapping[str, Count] = field(default_factory=dict)
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     columns_added: tuple[str, ...] = ()
     columns_removed: tuple[str, ...] = ()
     columns_retyped: tuple[Mapping[str, str], ...] = ()
@@ -72,12 +82,22 @@ class TableDiff:
 
 
 class Comparer:
-    """Compares the tables of two releases and masks what it finds."""
+    """Compares the tables of two releases and masks what it finds.
 
-    def __init__(self, old: ReleasedTables, new: ReleasedTables, minimum: int) -> None:
+    `coarse` also rounds counts down (`mask_rows`); without `tests` distributions are not compared.
+    """
+
+    def __init__(
+        self, old: ReleasedTables, new: ReleasedTables, minimum: int, *, coarse: bool = False, tests: bool = True
+    ) -> None:
         self._old = old
         self._new = new
+        self._sides = (old, new)
         self._minimum = minimum
+        self._coarse = coarse
+        self._tests = tests
+        self._shifts: list[tuple[str, str, bool, Shift]] = []
+        self._withheld: list[str] = []
 
     def table(self, name: str, *, unchanged: bool) -> TableDiff:
         if name not in self._old.names or name not in self._new.names:
@@ -114,8 +134,8 @@ class Comparer:
         before, after = self._old.everyone(), self._new.everyone()
         kept = len(before & after)
         return {
-            "added": mask_persons(len(after - before), kept, self._minimum),
-            "removed": mask_persons(len(before - after), kept, self._minimum),
+            "added": mask_persons(len(after - before), kept, self._minimum, coarse=self._coarse),
+            "removed": mask_persons(len(before - after), kept, self._minimum, coarse=self._coarse),
         }
 
     def labels(self) -> dict[str, dict[str, dict[str, Count]]]:
@@ -146,8 +166,12 @@ class Comparer:
             if 0 < involved < self._minimum:
                 ways[way] = dict.fromkeys(persons, f"<{self._minimum}")
             else:
-                ways[way] = mask_counts({value: len(held) for value, held in persons.items()}, self._minimum)
+                ways[way] = self._cells({value: len(held) for value, held in persons.items()})
         return ways if any(count != 0 for cells in ways.values() for count in cells.values()) else None
+
+    def _cells(self, counts: Mapping[str, int]) -> dict[str, Count]:
+        shown = mask_counts(counts, self._minimum)
+        return {name: rounded(count, self._minimum) for name, count in shown.items()} if self._coarse else shown
 
     def _one_sided(self, name: str) -> TableDiff:
         added = name in self._new.names
@@ -177,31 +201,140 @@ class Comparer:
         return keys[0], None
 
     def _keyed(self, name: str, key: Sequence[str], columns: Sequence[str]) -> dict[str, Any] | None:
-        """Rows matched by key, then one column at a time; `None` when the key is not unique."""
-        old_codes, new_codes = self._row_codes(name, key)
-        matched, old_rows, new_rows = np.intersect1d(old_codes, new_codes, return_indices=True)
-        if len(np.unique(old_codes)) != len(old_codes) or len(np.unique(new_codes)) != len(new_codes):
+        """Rows matched by key and walked in step; `None` when the key is not unique."""
+        old, new = TableRows(self._old, name), TableRows(self._new, name)
+        match = match_rows(old, new, key)
+        if match is None:
             return None
-        cells: dict[str, Count] = {}
-        any_changed = np.zeros(len(matched), dtype=bool)
-        behind = self._new.person_codes(name)
-        in_common = None if behind is None else behind[new_rows]
-        for column in columns:
-            changed = _unequal(
-                self._old.column(name, column).take(pa.array(old_rows)),
-                self._new.column(name, column).take(pa.array(new_rows)),
-            )
-            if changed.any():
-                cells[column] = mask_rows(changed, in_common, self._minimum)
-                any_changed |= changed
-        removed = ~np.isin(old_codes, new_codes, assume_unique=True)
-        added = ~np.isin(new_codes, old_codes, assume_unique=True)
+        people = person_numbers(old, new)
+        known = [
+            np.zeros(side.rows, dtype=np.int64) if numbers is None else numbers
+            for side, numbers in zip((old, new), people, strict=True)
+        ]
+        persons = max(size_of(numbers) for numbers in known)
+        left, come = match.left(old.rows), match.come(new.rows)
+        moved = np.bincount(known[0][left], minlength=persons) + np.bincount(known[1][come], minlength=persons)
+        spread = self._spread(name, columns) if self._tests and not any(side is None for side in people) else {}
+        walk = Walk(old, new, match, (known[0], known[1]), persons, spread)
+        found = walk.run(columns)
+        if spread:
+            self._measure(name, walk, moved, spread)
+        in_common = None if people[1] is None else np.bincount(known[1][match.new], minlength=persons)
         return {
-            "rows_added": self._count(self._new, name, added),
-            "rows_removed": self._count(self._old, name, removed),
-            "rows_changed": mask_rows(any_changed, in_common, self._minimum),
-            "cells_changed": cells,
+            "rows_added": mask_rows(come, people[1], self._minimum, coarse=self._coarse),
+            "rows_removed": mask_rows(left, people[0], self._minimum, coarse=self._coarse),
+            "rows_changed": self._counted(found.rows, in_common),
+            "cells_changed": {
+                column: self._counted(found.columns[column].cells, in_common)
+                for column in columns
+                if column in found.columns
+            },
+            "changes": {
+                column: self._change(found.columns[column], in_common) for column in columns if column in found.columns
+            },
         }
+
+    def _counted(self, flagged: Codes, total: Codes | None) -> Count:
+        if total is None:
+            return f"<{self._minimum}" if flagged.any() else 0
+        return mask_counted(flagged, total, self._minimum, coarse=self._coarse)
+
+    def _change(self, changes: Changes, total: Codes | None) -> dict[str, Any]:
+        """Which way cells went and how far, where enough persons stand behind it; otherwise `ways` is empty."""
+        result: dict[str, Any] = {"ways": {}, "mean_size": None, "mean_difference": None}
+        if total is None or int((changes.cells > 0).sum()) < self._minimum:
+            return result
+        held = {way: changes.ways[way] for way in WAYS if changes.ways[way].any()}
+        shown = {way: self._counted(cells, total) for way, cells in held.items()}
+        if len(shown) > 1 and any(isinstance(count, str) for count in shown.values()):
+            # With the number of changed cells beside them, one that is masked would follow from the others.
+            small = {way: int((cells > 0).sum()) < self._minimum for way, cells in held.items()}
+            shown = {way: f"<{self._minimum}" if small[way] else f">={self._minimum}" for way in held}
+        result["ways"] = shown
+        moved = changes.ways["up"] + changes.ways["down"]
+        behind = moved > 0
+        if int(behind.sum()) >= self._minimum:
+            # The mean over persons of each person's mean: nobody's many rows weigh more than another's few.
+            for key, sums in (("mean_size", changes.distance), ("mean_difference", changes.difference)):
+                result[key] = self._short(float((sums[behind] / moved[behind]).mean()))
+        return result
+
+    def _short(self, value: float) -> float:
+        """Few digits, so that no single cell follows from a mean; fewer still in a published report."""
+        return float(f"{value:.{0 if self._coarse else 1}e}")
+
+    def _spread(self, name: str, columns: Sequence[str]) -> dict[str, tuple[Any, ...] | None]:
+        """The columns whose distributions can be compared: numbers (`None`), and what has declared categories."""
+        entries = [{entry["name"]: entry for entry in side.dictionaries[name]["columns"]} for side in self._sides]
+        found: dict[str, tuple[Any, ...] | None] = {}
+        for column in columns:
+            kinds = [side.schema(name).field(column).type for side in self._sides]
+            if any(held.get(column, {}).get("role", "direct_identifier") == "direct_identifier" for held in entries):
+                continue
+            if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
+                found[column] = None
+            elif all(pa.types.is_boolean(kind) for kind in kinds):
+                found[column] = (False, True)
+            elif all(pa.types.is_string(kind) and held[column].get("categories") for kind, held in
+                     zip(kinds, entries, strict=True)):  # fmt: skip
+                values = [str(value) for held in entries for value in held[column]["categories"]]
+                found[column] = tuple(dict.fromkeys(values))
+        return found
+
+    def _measure(self, name: str, walk: Walk, moved: Codes, spread: Mapping[str, Any]) -> None:
+        """Tests the columns in which enough persons differ; the others are named, or nothing differs in them."""
+        differing = {}
+        for column in spread:
+            changes = walk.found.columns.get(column)
+            flags = moved > 0 if changes is None else (moved > 0) | (changes.cells > 0)
+            flags[0] = False  # Rows that lead to nobody.
+            differing[column] = flags
+        wanted = [column for column, flags in differing.items() if int(flags.sum()) >= self._minimum]
+        self._withheld += [
+            f"{name}.{column}" for column, flags in differing.items() if 0 < int(flags.sum()) < self._minimum
+        ]
+        walk.complete(wanted)
+        labels = label_columns(self._new.dictionaries[name])
+        for column in wanted:
+            sides = (walk.found.before[column], walk.found.after[column])
+            found = _test(*sides, differing[column], self._minimum)
+            if found is None:
+                self._withheld.append(f"{name}.{column}")
+            else:
+                self._shifts.append((name, column, column in labels, found))
+
+    def shifts(self) -> dict[str, Any]:
+        """Distributions that were tested (`columns`, the most certain first), and of too few persons (`withheld`).
+
+        Each with `table`, `column`, `label` (a label column), `test`, `measure`, `effect`, `p` and `p_holm`, corrected
+        over all tests. To be asked after the tables.
+        """
+        corrected = holm([found.p for *_, found in self._shifts])
+        entries = [
+            {
+                "table": table,
+                "column": column,
+                "label": label,
+                "test": found.test,
+                "measure": found.measure,
+                "statistic": None if self._coarse else float(f"{found.statistic:.2g}"),
+                "effect": round(found.effect, 1 if self._coarse else 2) + 0.0,
+                "p": self._chance(found.p),
+                "p_holm": self._chance(chance),
+                "shifted": chance < SIGNIFICANT,
+            }
+            for (table, column, label, found), chance in sorted(
+                zip(self._shifts, corrected, strict=True),
+                key=lambda pair: (pair[1], -abs(pair[0][3].effect), pair[0][:2]),
+            )
+        ]
+        return {"columns": entries, "withheld": sorted(self._withheld), "significant_below": SIGNIFICANT}
+
+    def _chance(self, chance: float) -> float | str:
+        """A p-value; in a published report its range only."""
+        if not self._coarse:
+            return float(f"{chance:.2g}")
+        return next((f"<{limit}" for limit in (0.001, 0.01, SIGNIFICANT) if chance < limit), f">={SIGNIFICANT}")
 
     def _multiset(self, name: str, columns: Sequence[str]) -> dict[str, Any]:
         """Whole rows over the common columns of one type; of equal rows, the surplus was added or removed."""
@@ -238,7 +371,7 @@ class Comparer:
         )
 
     def _count(self, side: ReleasedTables, name: str, rows: Flags) -> Count:
-        return mask_rows(rows, side.person_codes(name), self._minimum)
+        return mask_rows(rows, side.person_codes(name), self._minimum, coarse=self._coarse)
 
 
 def _surplus_rows(codes: Codes, surplus: Codes) -> Flags:
@@ -251,12 +384,22 @@ def _surplus_rows(codes: Codes, surplus: Codes) -> Flags:
     return flags
 
 
-def _unequal(old: pa.ChunkedArray, new: pa.ChunkedArray) -> Flags:
-    """Where two columns differ; a missing value (null or NaN) equals a missing one. Numbers are compared by value."""
-    numeric = [pa.types.is_integer(array.type) or pa.types.is_floating(array.type) for array in (old, new)]
-    missing = [np.asarray(pc.is_null(array, nan_is_null=True).to_numpy()) for array in (old, new)]
-    either, both = missing[0] | missing[1], missing[0] & missing[1]
-    if old.type != new.type and not all(numeric):
-        return np.asarray(~both)
-    differs = np.asarray(pc.fill_null(pc.not_equal(old, new), False).to_numpy())
-    return np.asarray(np.where(either, ~both, differs))
+def _test(before: Distribution, after: Distribution, differing: Flags, minimum: int) -> Shift | None:
+    """One test over persons; `None` where fewer than `minimum` persons have a value in one of the releases."""
+    if before.categories is not None:
+        tables = [
+            np.bincount(held.counts[1:].argmax(axis=1)[held.counts[1:].any(axis=1)], minlength=held.counts.shape[1])
+            for held in (before, after)
+        ]
+        if min(table.sum() for table in tables) < minimum:
+            return None
+        return compare_categories(tables[0], tables[1])
+    there = [held.counts > 0 for held in (before, after)]
+    for flags in there:
+        flags[0] = False
+    means = [held.sums / np.maximum(held.counts, 1) for held in (before, after)]
+    # Sums of the same cells in other blocks can differ in their last digit, and would break ties.
+    means[1] = np.where(differing, means[1], means[0])
+    if min(int(flags.sum()) for flags in there) < minimum:
+        return None
+    return compare_numbers(means[0][there[0]], means[1][there[1]])

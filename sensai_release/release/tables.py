@@ -7,7 +7,6 @@ and `verify` for a release.
 
 from __future__ import annotations
 
-import json
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sensai_release.errors import ReleaseFormatError
-from sensai_release.privacy.masking import masked
+from sensai_release.privacy.masking import masked, rounded, rounding_base
+from sensai_release.release.documents import parse_strict
 
 Count: TypeAlias = int | str
 """A count as it may be printed: itself, `<10`, or `>=10` (a larger count that would reveal a small one)."""
@@ -30,20 +30,30 @@ Codes: TypeAlias = npt.NDArray[np.int64]
 
 MISSING = "(missing)"
 
+_MAXIMUM_BYTES = 256 << 20
+
 _CURE = "Take a fresh copy of the release, or run 'verify' to see what is wrong with it."
 
 
-def read_json_object(path: Path, place: str) -> dict[str, Any]:
-    """A small JSON document of a release. Raises `ReleaseFormatError` when it is absent or no JSON object."""
+def read_json_object(path: Path, place: str, *keys: str) -> dict[str, Any]:
+    """A JSON document of a release or of the workspace.
+
+    Raises `ReleaseFormatError` when it is absent, no JSON object (`release.documents.parse_strict`), or lacks one of
+    `keys`.
+    """
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise ReleaseFormatError(place, "is not a regular file", _CURE)
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        cause = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read as JSON"
+        document = parse_strict(path.read_bytes(), place, maximum_bytes=_MAXIMUM_BYTES)
+    except OSError as error:
+        cause = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise ReleaseFormatError(place, cause, _CURE) from None
+    except ReleaseFormatError as error:
+        raise ReleaseFormatError(place, error.cause, _CURE) from None
     if not isinstance(document, dict):
         raise ReleaseFormatError(place, "is not a JSON object", _CURE)
+    if missing := [key for key in keys if key not in document]:
+        raise ReleaseFormatError(place, f"lacks {', '.join(missing)}", _CURE)
     return document
 
 
@@ -68,6 +78,7 @@ class ReleasedTables:
         self._data = data
         self.dictionaries = dictionaries
         self._persons: dict[str, pa.ChunkedArray | None] = {}
+        self._schemas: dict[str, pa.Schema] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,26 +91,29 @@ class ReleasedTables:
 
     def schema(self, table: str) -> pa.Schema:
         """The Arrow schema that all parts share."""
-        schemas = [_guarded(pq.read_schema, part, table).remove_metadata() for part in self.parts(table)]
-        if not schemas:
-            raise ReleaseFormatError(f"data/{table}", "holds no Parquet file", _CURE)
-        if any(schema != schemas[0] for schema in schemas[1:]):
-            raise ReleaseFormatError(f"data/{table}", "has parts with different columns or types", _CURE)
-        return schemas[0]
+        # A frame table has tens of thousands of column chunks, all of them in its footers: these are read once.
+        if table not in self._schemas:
+            schemas = [guarded(pq.read_schema, part, table).remove_metadata() for part in self.parts(table)]
+            if not schemas:
+                raise ReleaseFormatError(f"data/{table}", "holds no Parquet file", _CURE)
+            if any(schema != schemas[0] for schema in schemas[1:]):
+                raise ReleaseFormatError(f"data/{table}", "has parts with different columns or types", _CURE)
+            self._schemas[table] = schemas[0]
+        return self._schemas[table]
 
     def rows(self, table: str) -> int:
-        return sum(_guarded(pq.read_metadata, part, table).num_rows for part in self.parts(table))
+        return sum(guarded(pq.read_metadata, part, table).num_rows for part in self.parts(table))
 
     def read(self, table: str, columns: list[str] | None = None) -> pa.Table:
         """The named columns (all of them by default) of all parts, in the order of the parts."""
         schema = self.schema(table)
         names = schema.names if columns is None else columns
-        pieces = [_guarded(lambda path: _read(path, names), part, table) for part in self.parts(table)]
+        pieces = [guarded(lambda path: _read(path, names), part, table) for part in self.parts(table)]
         return pa.concat_tables(pieces)
 
     def read_part(self, table: str, part: Path) -> pa.Table:
         """All columns of one part."""
-        return _guarded(lambda path: _read(path, None), part, table)
+        return guarded(lambda path: _read(path, None), part, table)
 
     def column(self, table: str, column: str) -> pa.ChunkedArray:
         return self.read(table, [column]).column(column)
@@ -121,8 +135,8 @@ class ReleasedTables:
         return None if people is None else codes_of([people])[0]
 
     def masked_rows(self, table: str, minimum: int) -> Count:
-        """The number of rows, masked by the persons behind them: one person can have hundreds."""
-        return mask_rows(np.ones(self.rows(table), dtype=bool), self.person_codes(table), minimum)
+        """The number of rows for a document: masked by the persons behind them, one can have hundreds, and rounded."""
+        return mask_rows(np.ones(self.rows(table), dtype=bool), self.person_codes(table), minimum, coarse=True)
 
     def everyone(self) -> frozenset[str]:
         """The keys of all persons, over the tables with one row a person."""
@@ -134,25 +148,36 @@ class ReleasedTables:
                 people.update(self.column(name, key).unique().drop_null().to_pylist())
         return frozenset(people)
 
-    def _find_persons(self, table: str) -> pa.ChunkedArray | None:
+    def person_link(self, table: str) -> tuple[str, str | None] | None:
+        """The column that leads to a row's person, and the `table.column` it points to; `None` when none does.
+
+        The second is `None` where the column is the person's key itself.
+        """
         dictionary = self.dictionaries.get(table, {})
         names = self.schema(table).names
         own = dictionary.get("person_key")
         if own in names:
-            return self.column(table, str(own))
+            return str(own), None
         for key in dictionary.get("foreign_keys", ()):
             parent, _, parent_key = str(key["references"]).partition(".")
             if key["column"] not in names or not self.parts(parent) or parent_key not in self.schema(parent).names:
                 continue
-            parent_persons = self.persons(parent)
-            if parent_persons is None:
-                continue
-            keys = self.column(parent, parent_key)
-            values = self.column(table, key["column"])
-            if keys.type != values.type:
-                continue
-            return pc.take(parent_persons, pc.index_in(values, value_set=keys.combine_chunks(), skip_nulls=True))
+            same_type = self.schema(parent).field(parent_key).type == self.schema(table).field(key["column"]).type
+            if same_type and self.persons(parent) is not None:
+                return key["column"], key["references"]
         return None
+
+    def persons_of(self, values: pa.Array | pa.ChunkedArray, target: str | None) -> pa.Array | pa.ChunkedArray:
+        """The persons behind values of a column that `person_link` named with this target."""
+        if target is None:
+            return values
+        parent, _, parent_key = target.partition(".")
+        keys = self.column(parent, parent_key).combine_chunks()
+        return pc.take(self.persons(parent), pc.index_in(values, value_set=keys, skip_nulls=True))
+
+    def _find_persons(self, table: str) -> pa.ChunkedArray | None:
+        link = self.person_link(table)
+        return None if link is None else self.persons_of(self.column(table, link[0]), link[1])
 
 
 def _read(path: Path, columns: list[str] | None) -> pa.Table:
@@ -162,8 +187,8 @@ def _read(path: Path, columns: list[str] | None) -> pa.Table:
     return table.replace_schema_metadata(None)
 
 
-def _guarded(read: Any, path: Path, table: str) -> Any:
-    """Errors of pyarrow quote paths and cells, so none of them gets out."""
+def guarded(read: Any, path: Path, table: str) -> Any:
+    """`read(path)` of one part of a table. Errors of pyarrow quote paths and cells, so none of them gets out."""
     try:
         return read(path)
     except (OSError, pa.ArrowException):
@@ -186,27 +211,49 @@ def codes_of(arrays: list[pa.ChunkedArray]) -> list[Codes]:
     return list(np.split(codes.astype(np.int64).reshape(-1), ends))
 
 
-def mask_persons(persons: int, others: int, minimum: int) -> Count:
-    """A number of persons: `<10` when it is small, `>=10` when `others`, the rest of the partition, are few."""
+def mask_persons(persons: int, others: int, minimum: int, *, coarse: bool = False) -> Count:
+    """A number of persons: `<10` when it is small, `>=10` when `others`, the rest of the partition, are few.
+
+    `coarse` rounds it down, for a document that others can be held against.
+    """
     shown = masked(persons, minimum)
-    return f">={minimum}" if persons and isinstance(shown, int) and 0 < others < minimum else shown
+    if persons and isinstance(shown, int) and 0 < others < minimum:
+        return f">={minimum}"
+    return rounded(shown, minimum) if coarse else shown
 
 
-def mask_rows(rows: Flags, people: Codes | None, minimum: int) -> Count:
+def mask_rows(rows: Flags, people: Codes | None, minimum: int, *, coarse: bool = False) -> Count:
     """How many rows are flagged, if enough persons stand behind them, and none or enough behind the others only.
 
     `people` is the person behind each row. Without it any number of rows may be one person's: nothing but 0 is printed.
+    `coarse` rounds down to what ten persons of the table can have (`privacy.masking.rounding_base`), so that two
+    such counts do not tell the rows of a few.
     """
-    count = int(rows.sum())
+    if people is None:
+        return f"<{minimum}" if rows.any() else 0
+    return mask_counted(
+        np.bincount(people[rows], minlength=size_of(people)), np.bincount(people), minimum, coarse=coarse
+    )
+
+
+def size_of(people: Codes) -> int:
+    """How many numbers of persons there are."""
+    return int(people.max(initial=-1)) + 1
+
+
+def mask_counted(flagged: Codes, total: Codes, minimum: int, *, coarse: bool = False) -> Count:
+    """`mask_rows` from the number of flagged rows and of all rows per person (both with one entry a person)."""
+    count = int(flagged.sum())
     if count == 0:
         return 0
-    if people is None:
-        return f"<{minimum}"
-    size = int(people.max()) + 1
-    inside = np.bincount(people[rows], minlength=size) > 0
-    outside = np.bincount(people[~rows], minlength=size) > 0
-    shown = mask_persons(int(inside.sum()), int((outside & ~inside).sum()), minimum)
-    return shown if isinstance(shown, str) else count
+    inside = flagged > 0
+    shown = mask_persons(int(inside.sum()), int((~inside & (total > 0)).sum()), minimum)
+    if isinstance(shown, str):
+        return shown
+    if coarse:
+        base = rounding_base(total, minimum)
+        return count - count % base or f"<{base}"
+    return count
 
 
 def label_columns(dictionary: Mapping[str, Any]) -> tuple[str, ...]:
@@ -224,9 +271,9 @@ def label_columns(dictionary: Mapping[str, Any]) -> tuple[str, ...]:
 def _is_label(column: Mapping[str, Any]) -> bool:
     low, high = column.get("minimum"), column.get("maximum")
     few = bool(column.get("categories")) or (
-        column["dtype"] == "integer" and low is not None and high is not None and high - low <= 20
+        column.get("dtype") == "integer" and low is not None and high is not None and high - low <= 20
     )
-    return column["role"] == "sensitive" and column.get("tier") is None and few
+    return column.get("role") == "sensitive" and column.get("tier") is None and few
 
 
 def in_order(values: Iterable[str], declared: Sequence[str]) -> list[str]:

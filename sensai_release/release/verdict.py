@@ -2,21 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, get_args
 
-Verdict = Literal["valid", "intact, signer unknown", "not approved", "invalid"]
+from sensai_release.release.status import Freshness
+from sensai_release.release.waivers import WaiverCode
+
+Verdict = Literal[
+    "valid and current",
+    "valid, freshness unknown",
+    "superseded",
+    "withdrawn",
+    "intact, signer unknown",
+    "not approved",
+    "invalid",
+]
+GOOD: frozenset[Verdict] = frozenset({"valid and current", "valid, freshness unknown", "superseded"})
+"""The verdicts for data that were approved; only "valid and current" says that nothing has taken their place."""
 
 _OUT_OF_TIME = ("signature.not_valid_yet", "signature.no_longer_valid")
-_APPROVAL_CODES = frozenset({"approval.missing", "signer.unknown", "signature.revoked", *_OUT_OF_TIME})
+_WAIVER_SIGNER = frozenset({"waiver.unknown_signer", "waiver.wrong_role", "waiver.same_person"})
+_APPROVAL_CODES = frozenset(
+    {"approval.missing", "signer.unknown", "log.signer", "signature.revoked", *_OUT_OF_TIME, *_WAIVER_SIGNER}
+)
+_STATUS_REFUSED = frozenset(
+    {
+        "status.malformed",
+        "status.rollback",
+        "status.signature_broken",
+        "status.unknown_signer",
+    }
+)
+_FRESHNESS: Mapping[Freshness, Verdict] = {
+    "current": "valid and current",
+    "unknown": "valid, freshness unknown",
+    "superseded": "superseded",
+    "withdrawn": "withdrawn",
+}
+_WAIVER_VOID = frozenset({"waiver.unlisted", *(f"waiver.{code}" for code in get_args(WaiverCode))}) - _WAIVER_SIGNER
 
 
-def decide(codes: set[str], trusted: bool) -> Verdict:
-    """`trusted`: somebody gave a trust file. Anything but a question of who signed makes a release invalid."""
-    if codes - _APPROVAL_CODES:
+def decide(codes: set[str], trusted: bool, freshness: Freshness = "unknown") -> Verdict:
+    """`trusted`: somebody gave a trust file. Anything but a question of who signed makes a release invalid.
+
+    A status document that is refused says nothing about the bytes, so it leaves a release valid, freshness unknown.
+    """
+    if codes - _APPROVAL_CODES - _STATUS_REFUSED:
         return "invalid"
     if not trusted:
         return "intact, signer unknown"
-    return "not approved" if "approval.missing" in codes else "valid"
+    if codes & {"approval.missing", "log.signer", *_WAIVER_SIGNER}:
+        return "not approved"
+    return _FRESHNESS[freshness]
 
 
 _EXPLANATIONS = (
@@ -72,8 +109,43 @@ _EXPLANATIONS = (
         ),
     ),
     (
+        {"gate.not_waived", "risk.differs", "risk.unreadable", *_WAIVER_VOID},
+        (
+            "The bytes are those that were signed, but a gate was failed and no waiver that holds lets it pass. Tell "
+            "the steward: this must not have been released."
+        ),
+    ),
+    (
+        {"facts.differ", "facts.unreadable"},
+        (
+            "The bytes are those that were signed, but the datasheet or the risk report states other numbers than the "
+            "tables give. Tell the steward: this went wrong before signing."
+        ),
+    ),
+    (
+        {"log.malformed", "log.broken", "log.other_release"},
+        (
+            "The proof that this release is in the governance log does not fit it: damaged, or taken from another "
+            "release. The data are those that were signed; get manifest.tlog-proof again, or ask the steward."
+        ),
+    ),
+    (
+        {"status.other_release"},
+        (
+            "Two releases with one version number exist, and the status document speaks of the other one. Do not use "
+            "the data before the steward has said which of the two was released."
+        ),
+    ),
+    (
         {"signature.revoked", *_OUT_OF_TIME},
         "It is signed with a key that counts no more, or not yet. Ask the steward for a signature with a valid key.",
+    ),
+    (
+        _WAIVER_SIGNER,
+        (
+            "A gate was failed, and the waiver is not signed by a reviewer whom your trust file names, other than the "
+            "steward. Get the reviewer's public key another way, or ask the steward."
+        ),
     ),
     (
         {"approval.missing"},
@@ -82,15 +154,63 @@ _EXPLANATIONS = (
             "trust file does not name the signers."
         ),
     ),
+    (
+        {"log.signer"},
+        (
+            "The governance log's head is signed by somebody whom your trust file does not name, or whose key counts "
+            "no more. Get the steward's public key another way, or ask the steward."
+        ),
+    ),
 )
+_STATUS_EXPLANATIONS = (
+    (
+        {"status.rollback"},
+        (
+            "The data are those that were approved, but a newer status document was seen here before: an old copy, or "
+            "somebody holds back the newer one. Get the newest from the steward."
+        ),
+    ),
+    (
+        _STATUS_REFUSED,
+        (
+            "The data are those that were approved, but the status document is not one that the people you trust have "
+            "signed, or it was changed. Get the newest from the steward."
+        ),
+    ),
+)
+_STANDING_EXPLANATIONS: Mapping[Verdict, str] = {
+    "valid and current": (
+        "This is the release that was signed, complete and unchanged, and the people you trust say that it is the one "
+        "to use."
+    ),
+    "valid, freshness unknown": (
+        "This is the release that was signed, complete and unchanged, and the people you trust have signed it. Whether "
+        "it has been withdrawn since, only a new status document tells (--status)."
+    ),
+    "superseded": (
+        "This is the release that was signed, complete and unchanged, but there is a newer one. Use this one only to "
+        "repeat what was done with it."
+    ),
+    "withdrawn": (
+        "This release has been taken back. Do not use the data, delete your copies as the terms ask, and ask the "
+        "steward for a newer release."
+    ),
+}
 
 
 def explain(verdict: Verdict, codes: set[str]) -> str:
     """One or two plain sentences on what probably happened, the most serious cause first."""
-    if verdict == "valid":
-        return "This is the release that was signed, complete and unchanged, and the people you trust have signed it."
+    if verdict in _STANDING_EXPLANATIONS:
+        doubts = _STATUS_EXPLANATIONS if verdict != "withdrawn" else ()
+        found = next((words for causes, words in doubts if causes & codes), None)
+        return found or _STANDING_EXPLANATIONS[verdict]
     found = next((words for causes, words in _EXPLANATIONS if causes & codes), None)
     return found or (
         "The files fit their manifest, but nobody can say who made it: anybody could have written both. Give a trust "
         "file that you received another way (--trust)."
     )
+
+
+def is_refused(codes: set[str]) -> bool:
+    """Whether a status document was given and cannot be believed."""
+    return bool(codes & _STATUS_REFUSED)

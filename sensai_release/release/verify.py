@@ -1,4 +1,4 @@
-"""Is this directory the release that was signed, the whole of it, and nothing else? Seven numbered steps.
+"""Is this directory the release that was signed, the whole of it, and nothing else? Eleven numbered steps.
 
 Works offline, writes nothing, and needs no workspace. Decides the verdict; exit codes and printing are left to `cli`.
 The order is that of python-tuf: nothing is interpreted that no signature covers, unless there is nobody to trust.
@@ -7,8 +7,8 @@ The order is that of python-tuf: nothing is interpreted that no signature covers
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -30,17 +30,23 @@ from sensai_release.release.inventory import (
     printable,
     read_file,
 )
+from sensai_release.release.logged import MAXIMUM_PROOF_BYTES, check_proof
 from sensai_release.release.manifest import (
     CHECKSUMS,
     ENVELOPE,
     MANIFEST,
+    OPTIONAL,
     UNLISTED,
     Statement,
     parse_statement,
     sha256sums,
 )
+from sensai_release.release.status import PLACE as STATUS
+from sensai_release.release.status import FreshnessVerdict, check_status
+from sensai_release.release.tlog import PROOF
 from sensai_release.release.trust import Person, Trust, unfilled_roles
-from sensai_release.release.verdict import Verdict, decide, explain
+from sensai_release.release.verdict import GOOD, Verdict, decide, explain, is_refused
+from sensai_release.release.waived import check_waivers
 
 STEP_NAMES = (
     "The envelope can be read and holds manifest.json byte for byte",
@@ -50,7 +56,14 @@ STEP_NAMES = (
     "Every file has its size and SHA-256",
     "SHA256SUMS agrees with the manifest",
     "Every table has the columns that its data dictionary promises",
+    "Every gate that was failed has a waiver that holds",
+    "The datasheet and the risk report state what the tables give",
+    "The governance log holds the release",
+    "The status document knows the release",
 )
+
+Deep = Callable[[Path], Iterable[tuple[str, str, str]]]
+"""Counts the facts of a release anew: what differs, as code, path and sentence. `pipeline.deep` has one."""
 
 _PROBLEMS_SHOWN = 200
 _TEXT_LIMIT = 4 << 20
@@ -89,8 +102,19 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatusFile:
+    """The bytes of a status document, and the highest version seen before for each series under the same trust."""
+
+    data: bytes
+    seen: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationReport:
-    """`signers` are the trusted people whose signature counts; `statement` is what they signed, once it was read."""
+    """`signers` are the trusted people whose signature counts; `statement` is what they signed, once it was read.
+
+    `freshness` is what the status document says, when one was given and could be held against the release.
+    """
 
     ok: bool
     verdict: Verdict
@@ -100,12 +124,14 @@ class VerificationReport:
     notes: tuple[str, ...] = ()
     manifest_sha256: str | None = None
     statement: Statement | None = None
+    freshness: FreshnessVerdict | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "ok": self.ok,
             "verdict": self.verdict,
             "explanation": self.explanation,
+            "freshness": self.freshness.to_dict() if self.freshness else None,
             "signers": list(self.signers),
             "notes": list(self.notes),
             "manifest_sha256": self.manifest_sha256,
@@ -120,16 +146,22 @@ def verify_release(
     integrity_only: bool = False,
     on_progress: Progress | None = None,
     today: date | None = None,
+    status: StatusFile | None = None,
+    require_current: bool = False,
+    deep: Deep | None = None,
 ) -> VerificationReport:
     """Checks a release directory against its signed manifest, and the signatures against `trust`.
 
     Without `trust` the best verdict is "intact, signer unknown", which is ok only with `integrity_only`; with it,
-    `integrity_only` changes nothing. `today` decides which keys are valid (`Person.fault_on`). Memory is bounded by the
-    manifest and the number of cores. Raises `ReleaseFormatError` when `path` is no release directory at all.
+    `integrity_only` changes nothing. `today` decides which keys are valid (`Person.fault_on`). Without `status` the
+    best verdict is "valid, freshness unknown"; with `require_current`, only "valid and current" is ok. `deep` counts
+    the facts of the release anew, once all of its bytes are known to be right. But for `deep`, memory is bounded by
+    the manifest and the number of cores. Raises `ReleaseFormatError` when `path` is no release directory at all.
     """
     with open_folder(path) as folder:
         _require_release(folder, path)
-        return _Verification(folder, trust, integrity_only, on_progress, today).run()
+        run = _Verification(folder, trust, integrity_only, on_progress, today, status, require_current)
+        return run.run((lambda: deep(path)) if deep is not None else None)
 
 
 def _require_release(folder: int, path: Path) -> None:
@@ -156,18 +188,24 @@ class _Verification:
         integrity_only: bool,
         on_progress: Progress | None,
         today: date | None,
+        status: StatusFile | None,
+        require_current: bool,
     ) -> None:
         self._folder = folder
         self._trust = trust
         self._integrity_only = integrity_only
         self._on_progress = on_progress
         self._today = today
+        self._status = status
+        self._require_current = require_current
+        self._freshness: FreshnessVerdict | None = None
         self._steps: list[StepResult] = []
         self._notes: list[str] = []
         self._signers: tuple[str, ...] = ()
+        self._stewards: frozenset[str] = frozenset()
         self._intact: set[str] = set()
 
-    def run(self) -> VerificationReport:
+    def run(self, deep: Callable[[], Iterable[tuple[str, str, str]]] | None) -> VerificationReport:
         # 1. The envelope, and manifest.json beside it. From here on the envelope's payload speaks, not the file.
         envelope, problems = self._read_envelope()
         self._record(problems)
@@ -191,12 +229,20 @@ class _Verification:
             return self._stop("the manifest cannot be interpreted", envelope)
         self._record([])
 
-        # 4. The file set. 5. Sizes and digests. 6. SHA256SUMS. 7. Tables.
+        # 4. The file set. 5. Sizes and digests. 6. SHA256SUMS. 7. Tables. 8. Waivers.
         entries, problems = self._list()
         self._record([*problems, *_file_set_problems(entries, statement)])
         self._record(self._check_digests(entries, statement))
         self._record(self._check_checksums(sha256sums(statement, envelope.payload).encode("ascii")))
         self._record(self._check_tables(statement))
+        problems, unchecked = self._check_waivers(statement)
+        self._record(problems, skipped=unchecked)
+
+        # 9. The facts, counted anew. 10. The log. 11. The status document, about the manifest that was signed.
+        self._check_facts(deep)
+        digest = hashlib.sha256(envelope.payload).hexdigest()
+        self._check_log(entries, statement, digest)
+        self._check_status(statement, digest)
         return self._report(envelope, statement)
 
     def _read_envelope(self) -> tuple[Envelope | None, list[Problem]]:
@@ -218,8 +264,9 @@ class _Verification:
 
     def _check_signatures(self, envelope: Envelope, trust: Trust) -> list[Problem]:
         signed = verify_signatures(envelope, trust.public_keys)
-        counting = {person.name for person in trust.people if person.public_key in signed and self._counts(person)}
-        self._signers = tuple(sorted(counting))
+        counting = [person for person in trust.people if person.public_key in signed and self._counts(person)]
+        self._signers = tuple(sorted({person.name for person in counting}))
+        self._stewards = frozenset(person.identity for person in counting if "steward" in person.roles)
         missing = unfilled_roles(trust, signed, self._today)
         problems = [
             _problem("approval.missing", ENVELOPE, f"lacks the signature of {count} trusted {role}(s)")
@@ -298,7 +345,65 @@ class _Verification:
         )
         return [_problem(code, path, message) for code, path, message in faults]
 
-    def _record(self, problems: Iterable[Problem], *, skipped: str | None = None) -> None:
+    def _check_waivers(self, statement: Statement) -> tuple[list[Problem], str | None]:
+        """The problems, and why the signatures of the waivers were not looked at, if so."""
+        faults, held = check_waivers(
+            statement, self._read_intact, trust=self._trust, stewards=self._stewards, today=self._today
+        )
+        self._notes += [waiver.note(self._today) for waiver in held]
+        unchecked = "no trust file was given, so anybody may have signed the waivers"
+        problems = [_problem(code, path, message) for code, path, message in faults]
+        return problems, unchecked if held and self._trust is None else None
+
+    def _read_intact(self, name: str) -> bytes:
+        """A file that is known to be the one that was signed. Raises `OSError` for any other."""
+        if name not in self._intact:
+            raise OSError("not the file that was signed")
+        return read_file(self._folder, name, limit=MAXIMUM_BYTES)
+
+    def _check_facts(self, deep: Callable[[], Iterable[tuple[str, str, str]]] | None) -> None:
+        if deep is None:
+            self._record([], skipped="nobody asked for it (--deep)")
+        elif any(step.problems for step in self._steps[2:]):
+            self._record([], skipped="what the steps before it found comes first", ok=False)
+        else:
+            self._record(_problem(*fault) for fault in deep())
+
+    def _check_log(self, entries: Iterable[Entry], statement: Statement, digest: str) -> None:
+        if not any(entry.path == PROOF and entry.kind == "file" for entry in entries):
+            self._record([], skipped=f"the release carries no proof of it ({PROOF})")
+            return
+        try:
+            data = read_file(self._folder, PROOF, limit=MAXIMUM_PROOF_BYTES)
+        except OSError:
+            self._record([_problem("log.malformed", PROOF, "cannot be read, or is too long for a proof")])
+            return
+        series = str(statement.predicate["series"])
+        faults = check_proof(data, series=series, manifest_sha256=digest, trust=self._trust, today=self._today)
+        unknown = "no trust file was given, so anybody may have signed the log" if self._trust is None else None
+        self._record((_problem(*fault) for fault in faults), skipped=unknown)
+
+    def _check_status(self, statement: Statement, digest: str) -> None:
+        if self._status is None:
+            self._record([], skipped="no status document was given (--status)")
+            return
+        if self._trust is None:
+            self._record([_problem("status.unknown_signer", STATUS, "means nothing without a trust file (--trust)")])
+            return
+        series = str(statement.predicate["series"])
+        self._freshness = check_status(
+            self._status.data,
+            trust=self._trust,
+            series=series,
+            version=str(statement.predicate["version"]),
+            manifest_sha256=digest,
+            today=self._today,
+            seen=self._status.seen.get(series),
+        )
+        self._notes += self._freshness.notes
+        self._record(_problem(code, STATUS, message) for code, message in self._freshness.problems)
+
+    def _record(self, problems: Iterable[Problem], *, skipped: str | None = None, ok: bool = True) -> None:
         found = tuple(problems)
         shown = found[:_PROBLEMS_SHOWN]
         if len(found) > len(shown):
@@ -306,7 +411,7 @@ class _Verification:
             shown = (*shown, _problem("more", ".", f"has {more} more problems of this kind"))
         number = len(self._steps)
         self._steps.append(
-            StepResult(step=number + 1, name=STEP_NAMES[number], ok=not found, problems=shown, skipped=skipped)
+            StepResult(step=number + 1, name=STEP_NAMES[number], ok=ok and not found, problems=shown, skipped=skipped)
         )
 
     def _stop(self, reason: str, envelope: Envelope | None = None) -> VerificationReport:
@@ -316,9 +421,11 @@ class _Verification:
 
     def _report(self, envelope: Envelope | None, statement: Statement | None) -> VerificationReport:
         codes = {problem.code for step in self._steps for problem in step.problems}
-        verdict = decide(codes, self._trust is not None)
+        verdict = decide(codes, self._trust is not None, self._freshness.state if self._freshness else "unknown")
+        accepted = verdict in GOOD or (verdict == "intact, signer unknown" and self._integrity_only)
+        current = verdict == "valid and current"
         return VerificationReport(
-            ok=verdict == "valid" or (verdict == "intact, signer unknown" and self._integrity_only),
+            ok=accepted and not is_refused(codes) and (current or not self._require_current),
             verdict=verdict,
             steps=tuple(self._steps),
             explanation=explain(verdict, codes),
@@ -326,6 +433,7 @@ class _Verification:
             notes=tuple(self._notes),
             manifest_sha256=hashlib.sha256(envelope.payload).hexdigest() if envelope else None,
             statement=statement,
+            freshness=self._freshness,
         )
 
 
@@ -362,5 +470,7 @@ def _file_set_problems(entries: Iterable[Entry], statement: Statement) -> list[P
             problems.append(_problem("name.case", entry.path, "differs from a file of the release in case, or in kind"))
         else:
             problems.append(_problem(f"{entry.kind}.extra", entry.path, "is not in the manifest"))
-    problems += [_problem("file.missing", path, "is in the manifest and not here") for path in expected - present]
+    problems += [
+        _problem("file.missing", path, "is in the manifest and not here") for path in expected - present - OPTIONAL
+    ]
     return sorted(problems, key=lambda problem: (problem.path, problem.code))

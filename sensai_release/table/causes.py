@@ -39,6 +39,7 @@ CAUSES: Mapping[str, str] = {
     "row.blank": "Blank rows were left out",
     "row.quote": "Quotation marks do not fit the cells",
     "row.ragged": "A row has too many or too few cells",
+    "row.swallowed": "A cell with line breaks may be rows that stray quotation marks have joined",
     "row.unnamed": "Rows have more cells than the header has names",
     "rule.after": "A time lies before the one that it must follow",
     "rule.equals": "A value differs from the one that a rule demands",

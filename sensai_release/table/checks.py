@@ -21,16 +21,18 @@ from sensai_release.table.readers.cells import arrow_type
 from sensai_release.table.schema import ColumnSpec, TableSchema
 
 MESSAGES: Mapping[str, str] = {
+    # Of a range this is the beginning: `finding_of` adds which range, and whose.
     "value.type": "The column has not the declared type. Read it anew from its source.",
     "value.missing": "The column must not have missing cells. Fill them in, or declare it 'nullable: true'.",
-    "value.below": "Values lie below the declared minimum. Correct them at the source, or mend the schema.",
-    "value.above": "Values lie above the declared maximum. Correct them at the source, or mend the schema.",
-    "value.step": "Values are no whole multiples of the declared step above the minimum. Correct them at the source.",
+    "value.below": "Values lie below the range",
+    "value.above": "Values lie above the range",
+    "value.step": "Values lie between the steps of the range",
     "value.category": "Values are none of the declared categories. Correct them at the source, or declare them.",
     "identifier.characters": "Identifiers hold control or zero-width characters. Type them anew at the source.",
     "identifier.pattern": "Identifiers do not match the declared pattern in full. Correct them at the source.",
     "key.duplicate": "Rows repeat the primary key of an earlier row. Keep one row per key.",
 }
+_BOUND_OF = {"value.below": "minimum", "value.above": "maximum", "value.step": "step"}
 FORBIDDEN_CHARACTERS = r"[\p{Cc}\p{Cf}]"
 """Unicode's control and format characters, zero-width ones among them; the eye cannot tell such identifiers apart."""
 
@@ -57,6 +59,18 @@ def check_and_profile(
     """`check_table` and `column_profile` in one go over the values."""
     violations = list(_violations(table, schema))
     return _findings(violations, schema, place), _profile(violations, table, schema)
+
+
+def finding_of(code: str, column: str | None, schema: TableSchema, *, place: str, row: int, count: int) -> Finding:
+    """A finding of this module's codes. One about a range says which, with its unit, and who set it."""
+    message = MESSAGES[code]
+    spec = schema.match(column) if column is not None and code in _BOUND_OF else None
+    if spec is not None:
+        own = _BOUND_OF[code] not in spec.from_catalogue
+        origin = f"of schemas/{schema.name}.yaml" if own else f"of the catalogue ({spec.catalogue})"
+        cure = "Correct them at the source, or mend the schema." if own else "Correct them at the source."
+        message = f"{message} {spec.range_text} {origin}. {cure}"
+    return Finding(table=schema.name, file=place, column=column, code=code, row=row, count=count, message=message)
 
 
 def canonical(identifiers: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -117,7 +131,7 @@ Violation = tuple[tuple[str, str | None], tuple[int, int]]
 
 def _findings(violations: Sequence[Violation], schema: TableSchema, place: str) -> tuple[Finding, ...]:
     return tuple(
-        Finding(table=schema.name, file=place, column=column, code=code, row=row, count=count, message=MESSAGES[code])
+        finding_of(code, column, schema, place=place, row=row, count=count)
         for (code, column), (count, row) in violations
     )
 

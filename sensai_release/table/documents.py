@@ -7,8 +7,10 @@ document means is for the module that asked for it.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from typing import Any
 import yaml
 
 from sensai_release.errors import ConfigurationError
+
+MAXIMUM_DEPTH = 32
+MAXIMUM_CHARACTERS = 16 << 20
 
 
 def _strict_loader() -> type[yaml.SafeLoader]:
@@ -28,6 +33,8 @@ def _strict_loader() -> type[yaml.SafeLoader]:
     def mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is not a text", key_node.start_mark)
             key = loader.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, "a key stands twice", key_node.start_mark)
@@ -35,7 +42,14 @@ def _strict_loader() -> type[yaml.SafeLoader]:
         loader.flatten_mapping(node)
         return dict(yaml.constructor.SafeConstructor.construct_mapping(loader, node, deep=True))
 
+    def number(loader: Any, node: yaml.ScalarNode) -> float:
+        value = float(yaml.constructor.SafeConstructor.construct_yaml_float(loader, node))
+        if not math.isfinite(value):
+            raise yaml.constructor.ConstructorError(None, None, "a number is not finite", node.start_mark)
+        return value
+
     Loader.add_constructor("tag:yaml.org,2002:map", mapping)
+    Loader.add_constructor("tag:yaml.org,2002:float", number)
     # YAML 1.1 reads yes, no, on and off as booleans and 2025-01-01 as a date; ours are texts, as in YAML 1.2.
     Loader.yaml_implicit_resolvers = {
         first: [
@@ -55,24 +69,62 @@ def _loader() -> type[yaml.SafeLoader]:
 
 
 def load_yaml(path: Path, place: str) -> Any:
-    """One YAML document, strictly: UTF-8, no duplicate keys, `yes`/`no` are texts. `place` names it in errors."""
+    """One YAML document, strictly: UTF-8, no duplicate keys, `yes`/`no` are texts. `place` names it in errors.
+
+    Refuses (`ConfigurationError`, which never holds what the file says) also infinities, aliases, and a file that is
+    larger than `MAXIMUM_CHARACTERS` or nested deeper than `MAXIMUM_DEPTH`.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAXIMUM_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as error:
         reason = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read as UTF-8 text"
         raise ConfigurationError(place, reason, "Restore the file, or make a workspace with 'init'.") from None
+    if len(text) > MAXIMUM_CHARACTERS:
+        raise ConfigurationError(place, "is larger than any file of this kind", "Restore the file.")
+    with _refusing(place):
+        _check_nesting(text)
     return parse_yaml(text, place)
 
 
 def parse_yaml(text: str, place: str) -> Any:
     """`load_yaml` for a text in memory."""
-    try:
+    with _refusing(place):
         return yaml.load(text, Loader=_loader())  # noqa: S506 - a subclass of the safe loader
+
+
+@contextmanager
+def _refusing(place: str) -> Iterator[None]:
+    try:
+        yield
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or "not YAML"
+        # PyYAML quotes words of the file at the end of some of its messages.
+        problem, _, _ = (getattr(error, "problem", None) or "not YAML").partition(" '")
         raise ConfigurationError(place, f"not valid YAML{where} ({problem})", "Mend that line.") from None
+    except (ValueError, TypeError, LookupError, AttributeError):
+        # PyYAML's constructors let through what int(), float() and re say of a text under an explicit tag.
+        raise ConfigurationError(place, "has a value that is not of the kind it says", "Mend that value.") from None
+
+
+def _check_nesting(text: str) -> None:
+    """The depth of a document, from its events: building it would overflow the C stack first, and end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_loader()):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAXIMUM_DEPTH:
+                raise _problem("it is nested too deep", event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.AliasEvent):
+            # A few lines of aliases can stand for a document that fills the memory.
+            raise _problem("it has an alias", event)
+
+
+def _problem(text: str, event: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=text, problem_mark=event.start_mark)
 
 
 def check_document(document: Any, json_schema: Mapping[str, Any], place: str) -> None:

@@ -10,9 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sensai_release.table.catalogue import CatalogueEntry, Layout, ToolMatch, classify, identify_tool, load_catalogue
+from sensai_release.table.catalogue import (
+    CatalogueEntry,
+    Layout,
+    ToolMatch,
+    classify,
+    identify_tool,
+    load_catalogue,
+    load_tool,
+)
+from sensai_release.table.columns import ColumnSpec
 from sensai_release.table.profiling import ColumnProfile, FileProfile
-from sensai_release.table.schema import ColumnSpec
 
 _UNDECIDED = "Nobody has decided yet. Set class, role and action, and say why."
 _LATER = {
@@ -32,13 +40,16 @@ class KnownKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftEntry:
-    """One entry of the drafted schema, with the profiles of the columns that it speaks for."""
+    """One entry of the drafted schema, with the profiles of the columns that it speaks for.
+
+    `outside` counts the cells outside the catalogue's range; `None` where it gives none.
+    """
 
     label: str
     document: Mapping[str, Any]
     columns: tuple[ColumnProfile, ...]
     known_as: str | None
-    outside: int = 0
+    outside: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +97,9 @@ def draft_schema(
     time = layout.time if layout is not None and layout.per_recording and layout.time in profile.names else None
     frames = layout is not None and layout.per_recording
     entries = [_key_entry(name, keys[name], found.keys.get(name)) for name in _first(by_file, found.keys)]
-    entries += [_known_entry(entry, columns, frames=frames, time=time) for entry, columns in found.known]
-    entries += [_undecided_entry(column, entry) for column, entry in found.unknown]
+    tool = match.tool if match is not None else None
+    entries += [_known_entry(entry, columns, tool=tool, frames=frames, time=time) for entry, columns in found.known]
+    entries += [_undecided_entry(column, entry, tool=tool) for column, entry in found.unknown]
     document: dict[str, Any] = {
         "table": table,
         "title": table.replace("_", " ").capitalize(),
@@ -162,6 +174,8 @@ def _source(table: str, suffix: str, match: ToolMatch | None, by_file: tuple[str
         "reader": load_catalogue()[match.tool].reader if match is not None else "delimited",
         "row": match.layout.row if match is not None else "row",
     }
+    if match is not None and match.tool != source["reader"]:
+        source["tool"] = match.tool
     if by_file is not None:
         source["recording_key"] = by_file[0]
         if by_file[1] is not None:
@@ -193,21 +207,43 @@ def _key_entry(name: str, key: KnownKey, column: ColumnProfile | None) -> DraftE
 
 
 def _known_entry(
-    entry: CatalogueEntry, columns: Sequence[ColumnProfile], *, frames: bool, time: str | None
+    entry: CatalogueEntry, columns: Sequence[ColumnProfile], *, tool: str | None, frames: bool, time: str | None
 ) -> DraftEntry:
     alone = entry.name is not None or entry.ignore_case
     label = columns[0].name if alone else entry.label
     action, note = _action(entry, frames=frames, time=time)
     document: dict[str, Any] = {"name" if alone else "pattern": label, "dtype": entry.dtype}
-    for name in ("unit", "minimum", "maximum", "step"):
-        if getattr(entry, name) is not None:
-            document[name] = getattr(entry, name)
+    document |= _range(entry, label, tool=tool, alone=alone)
     if frames or any(column.missing for column in columns):
         document["nullable"] = True
     document |= {"description": entry.description, "role": entry.role, "class": entry.idclass, "action": action}
     document["justification"] = " ".join(part for part in (entry.reason, note, f"({entry.source})") if part)
-    outside = sum(column.outside(entry.minimum, entry.maximum) for column in columns)
-    return DraftEntry(label=label, document=document, columns=tuple(columns), known_as=entry.tool, outside=outside)
+    return DraftEntry(
+        label=label,
+        document=document,
+        columns=tuple(columns),
+        known_as=entry.tool,
+        outside=_outside(entry, columns),
+    )
+
+
+def _range(entry: CatalogueEntry, label: str, *, tool: str | None, alone: bool = True) -> dict[str, Any]:
+    """Where the range of an entry comes from: nothing when the table's tool tells, else a word that names it."""
+    fields = {name: getattr(entry, name) for name in ("unit", "minimum", "maximum", "step")}
+    fields = {name: value for name, value in fields.items() if value is not None}
+    if not fields or entry.dtype not in ("integer", "number"):
+        return fields
+    catalogue = load_tool(entry.tool)
+    # Layouts that differ leave the question open: then the draft says it, by the layout of the file.
+    if (catalogue.of_one_range(label) if alone else catalogue.of_pattern(label)) is None:
+        return fields
+    return {} if entry.tool == tool else {"catalogue": f"{entry.tool}.{label}"}
+
+
+def _outside(entry: CatalogueEntry, columns: Sequence[ColumnProfile]) -> int | None:
+    if entry.minimum is None and entry.maximum is None:
+        return None
+    return sum(column.outside(entry.minimum, entry.maximum) for column in columns)
 
 
 def _action(entry: CatalogueEntry, *, frames: bool, time: str | None) -> tuple[Any, str]:
@@ -225,12 +261,11 @@ def _action(entry: CatalogueEntry, *, frames: bool, time: str | None) -> tuple[A
     return ("drop", _LATER["B"]) if frames else ({"do": "round", "digits": 4}, "")
 
 
-def _undecided_entry(column: ColumnProfile, entry: CatalogueEntry | None) -> DraftEntry:
+def _undecided_entry(column: ColumnProfile, entry: CatalogueEntry | None, *, tool: str | None) -> DraftEntry:
     known = entry if entry is not None and column.fits(entry.dtype) else None
     document: dict[str, Any] = {"name": column.name, "dtype": known.dtype if known else column.dtype}
-    for name in ("unit", "minimum", "maximum", "step"):
-        if known is not None and getattr(known, name) is not None:
-            document[name] = getattr(known, name)
+    if known is not None:
+        document |= _range(known, column.name, tool=tool)
     if column.missing:
         document["nullable"] = True
     document["description"] = known.description if known else "Not described yet."
@@ -242,6 +277,10 @@ def _undecided_entry(column: ColumnProfile, entry: CatalogueEntry | None) -> Dra
     if entry is not None and known is None:
         hint = f" The name is known ({entry.tool}), but the cells are of another type."
     document |= {"class": "undecided", "action": "drop", "justification": _UNDECIDED + hint}
-    outside = column.outside(known.minimum, known.maximum) if known else 0
-    known_as = known.tool if known else None
-    return DraftEntry(label=column.name, document=document, columns=(column,), known_as=known_as, outside=outside)
+    return DraftEntry(
+        label=column.name,
+        document=document,
+        columns=(column,),
+        known_as=known.tool if known else None,
+        outside=_outside(known, (column,)) if known else None,
+    )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensai_release.table.checks import MESSAGES, off_step
+from sensai_release.table.checks import MESSAGES, finding_of, off_step
 from sensai_release.table.findings import Finding
 from sensai_release.table.matching import key_from_file
 from sensai_release.table.readers.cells import arrow_type
@@ -107,7 +107,7 @@ def _findings(cases: pd.DataFrame, table: pa.Table, schema: TableSchema, place: 
     for name in mistyped:
         found[positions[name], 0, "value.type", name] = (table.num_rows, 1)
     return tuple(
-        Finding(table=schema.name, file=place, column=name, code=code, row=row, count=count, message=MESSAGES[code])
+        finding_of(code, name, schema, place=place, row=row, count=count)
         for (_, _, code, name), (count, row) in sorted(found.items())
     )
 

@@ -19,6 +19,7 @@ from sensai_release.table.checks import Mask, canonical, repeats
 from sensai_release.table.findings import Finding
 from sensai_release.table.schema import ForeignKey, SchemaSet, TableSchema
 
+_FORMS = (r"(^|[^0-9])0+([0-9])", r"\1\2"), (r"\.0+$", "")
 _SAME_FILE = "Files whose names differ by letter case or form alone are one recording. Keep one of them."
 
 
@@ -32,9 +33,10 @@ class _Hop:
 
 
 def check_rules(tables: Mapping[str, pa.Table], schemas: SchemaSet) -> tuple[Finding, ...]:
-    """Findings `key.unknown`, `rule.rows_per`, `rule.equals`, `rule.after` and, of recordings, `key.duplicate`.
+    """Findings `key.unknown`, `key.forms`, `rule.rows_per`, `rule.equals`, `rule.after`; of recordings `key.duplicate`.
 
-    They come by table, then in the order of the schema.
+    They come by table, then in the order of the schema. A key of another form (`07`, `7`) is unknown as well: whether
+    the two are one person nobody can tell.
 
     Identifiers are compared in canonical form. A missing value never matches a `where` and never breaks a rule. A rule
     that needs a table or column that is not in `tables` is passed over: why it is not there has its own finding.
@@ -53,6 +55,9 @@ def check_rules(tables: Mapping[str, pa.Table], schemas: SchemaSet) -> tuple[Fin
             mask = study.unknown(name, key)
             text = f"The key is not in the table '{key.table}'. Add its row there, or correct the key."
             findings += _finding(schema, key.column, "key.unknown", mask, text)
+            mask = study.of_another_form(name, key)
+            text = f"The table '{key.table}' writes the same number in another way (01, 1, 1.0). Write it in one way."
+            findings += _finding(schema, key.column, "key.forms", mask, text)
         for number, rule in enumerate(schema.rules):
             column, mask = study.broken(name, rule, f"schemas/{name}.yaml: rules.{number}")
             findings += _finding(schema, column, f"rule.{rule['rule']}", mask, _explain(rule))
@@ -103,6 +108,14 @@ class _Study:
         if values is None or known is None:
             return None
         return _array(pc.and_not(values.is_valid(), pc.is_in(values, value_set=known.combine_chunks())))
+
+    def of_another_form(self, table: str, key: ForeignKey) -> Mask | None:
+        """Unknown keys that are known but for leading zeros of a number, or a spreadsheet's final `.0`."""
+        values, known = self.column(table, key.column), self.column(key.table, key.key)
+        if values is None or known is None or not pa.types.is_string(values.type) or values.type != known.type:
+            return None
+        alike = pc.is_in(_one_form(values), value_set=_one_form(known).combine_chunks(), skip_nulls=True)
+        return _array(pc.and_not(alike, pc.is_in(values, value_set=known.combine_chunks())))
 
     def broken(self, table: str, rule: Mapping[str, Any], place: str) -> tuple[str, Mask | None]:
         """The column that a rule is about, and the rows that break it; no mask when the rule cannot be applied."""
@@ -192,6 +205,12 @@ class _Study:
                 if key.table == table and self.schemas[name].primary_key == (key.column,)
             ]
         return hops
+
+
+def _one_form(keys: pa.ChunkedArray) -> pa.ChunkedArray:
+    for pattern, replacement in _FORMS:
+        keys = pc.replace_substring_regex(keys, pattern, replacement)
+    return keys
 
 
 def _array(mask: pa.ChunkedArray) -> Mask:

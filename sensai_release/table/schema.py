@@ -1,100 +1,53 @@
 """The declared truth about every table: `schemas/<table>.yaml` and `schemas/hierarchies/<name>.yaml`.
 
-Loads and checks the YAML files and answers "which entry speaks for this column?". It does not look at data:
-`table.checks` does that. A column that no entry matches is for the caller to refuse.
+Loads and checks the YAML files and answers "which entry speaks for this column?". Words about one column are in
+`columns`, coarser forms in `hierarchies`; ranges and units that a schema leaves to the catalogue of known columns are
+filled in here. It does not look at data: `table.checks` does that. A column that no entry matches is for the caller to
+refuse.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 from sensai_release.errors import ConfigurationError
+from sensai_release.table.catalogue.ranges import in_force, tool_of
+from sensai_release.table.columns import (
+    ActionSpec,
+    ColumnSpec,
+    Dtype,
+    IdentifiabilityClass,
+    Identifier,
+    Role,
+    parse_column,
+)
 from sensai_release.table.documents import check_document, load_yaml
+from sensai_release.table.hierarchies import Hierarchy, load_hierarchy
 
-Dtype = Literal["string", "category", "integer", "number", "boolean", "date", "datetime"]
-Role = Literal["direct_identifier", "quasi_identifier", "sensitive", "insensitive"]
-IdentifiabilityClass = Literal["X", "A", "B", "C", "clinical", "undecided"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionSpec:
-    """One transformation of one column: its name, the name of the column it makes, its parameters."""
-
-    do: str
-    output: str | None = None
-    missing: Literal["keep", "refuse"] = "keep"
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-
-    def describe(self) -> str:
-        """A short, stable text for data dictionaries and reports, for example `bin(edges=[0, 5])`."""
-        inside = ", ".join(f"{key}={self.parameters[key]}" for key in sorted(self.parameters))
-        return f"{self.do}({inside})" if inside else self.do
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identifier:
-    """What identifiers of one kind look like: `pattern` must match the whole canonical form (NFKC, trimmed, upper)."""
-
-    kind: str
-    prefix: str
-    pattern: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnSpec:
-    """Everything declared about one column, or about all columns whose name a pattern matches in full.
-
-    `actions` maps `default`, a released table, or `<released table>@<profile>` to the actions taken there; several
-    actions make several released columns. `step` means that values are whole multiples of it above `minimum`.
-    """
-
-    dtype: Dtype
-    description: str
-    role: Role
-    idclass: IdentifiabilityClass
-    actions: Mapping[str, tuple[ActionSpec, ...]]
-    justification: str
-    name: str | None = None
-    pattern: str | None = None
-    expression: str | None = None
-    unit: str | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    step: float | None = None
-    categories: tuple[str, ...] = ()
-    nullable: bool = False
-    required: bool = True
-    identifier: Identifier | None = None
-    tier: Literal[1, 2] | None = None
-    synthetic: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def label(self) -> str:
-        """The name or the pattern, for messages."""
-        return self.name or self.pattern or "?"
-
-    @property
-    def is_derived(self) -> bool:
-        return self.expression is not None
-
-    def matches(self, column: str) -> bool:
-        if self.is_derived:
-            return False
-        return column == self.name if self.name is not None else bool(re.fullmatch(self.pattern or "", column))
-
-    def actions_for(self, released_table: str, profile: str) -> tuple[ActionSpec, ...] | None:
-        """The most specific actions declared for a released table under a profile; `None` means: refuse."""
-        for key in (f"{released_table}@{profile}", released_table, "default"):
-            if key in self.actions:
-                return self.actions[key]
-        return None
+__all__ = [
+    "ActionSpec",
+    "ColumnSpec",
+    "Dtype",
+    "ForeignKey",
+    "Hierarchy",
+    "IdentifiabilityClass",
+    "Identifier",
+    "ReleaseSpec",
+    "Role",
+    "SchemaSet",
+    "SourceSpec",
+    "TableSchema",
+    "WindowSpec",
+    "load_schemas",
+    "parse_table",
+    "released_tables",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +58,7 @@ class SourceSpec:
     `recording_key` names the key column that the file's stem gives. `key_from_stem_of` names a column of paths whose
     stem gives `recording_key` (openSMILE's `file`). `read` false: the files are claimed, but never opened.
     `dictionary` is REDCap's data dictionary of the table; what it marks as an identifier is not released as it is.
+    `tool` names the file of the catalogue that speaks for the columns, where the reader does not tell it.
     """
 
     file: str
@@ -115,6 +69,7 @@ class SourceSpec:
     key_from_stem_of: str | None = None
     read: bool = True
     dictionary: str | None = None
+    tool: str | None = None
 
     @property
     def per_recording(self) -> bool:
@@ -188,26 +143,6 @@ class TableSchema:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hierarchy:
-    """Ever coarser forms of a column; above the last level stands `*` (everything in one class), always.
-
-    `intervals`: each level is a sorted list of inner cut points; a value v falls in the interval [a, b).
-    `categories`: `table` maps each source value to its label at every level, finest first.
-    """
-
-    name: str
-    kind: Literal["intervals", "categories"]
-    level_names: tuple[str, ...]
-    edges: tuple[tuple[float, ...], ...] = ()
-    table: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    @property
-    def height(self) -> int:
-        """The number of levels, the top `*` included."""
-        return len(self.level_names) + 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaSet(Mapping[str, TableSchema]):
     """All tables of a workspace, by name, with the hierarchies that they use."""
 
@@ -242,7 +177,7 @@ def load_schemas(folder: Path) -> SchemaSet:
         raise ConfigurationError("schemas/", "holds no table schema (*.yaml)", "Make a workspace with 'init'.")
     hierarchies = {}
     for path in sorted((folder / "hierarchies").glob("*.yaml")):
-        hierarchy = _hierarchy(load_yaml(path, f"schemas/hierarchies/{path.name}"), path)
+        hierarchy = load_hierarchy(path)
         hierarchies[hierarchy.name] = hierarchy
     tables: dict[str, TableSchema] = {}
     for path in paths:
@@ -260,12 +195,16 @@ def load_schemas(folder: Path) -> SchemaSet:
 
 def parse_table(document: Mapping[str, Any], place: str) -> TableSchema:
     """A checked document as a `TableSchema`; raises `ConfigurationError` for what JSON Schema cannot say."""
-    columns = tuple(_column(entry, f"{place}: columns.{index}") for index, entry in enumerate(document["columns"]))
+    source = document.get("source")
+    tool = tool_of(source, f"{place}: source.tool") if source else None
+    columns = tuple(
+        in_force(parse_column(entry, at), tool=tool, reference=entry.get("catalogue"), place=at)
+        for entry, at in ((entry, f"{place}: columns.{index}") for index, entry in enumerate(document["columns"]))
+    )
     labels = [column.label for column in columns]
     doubled = sorted({label for label in labels if labels.count(label) > 1})
     if doubled:
         raise ConfigurationError(place, f"describes {', '.join(doubled)} more than once", "Keep one entry each.")
-    source = document.get("source")
     return TableSchema(
         name=document["table"],
         title=document["title"],
@@ -291,122 +230,6 @@ def parse_table(document: Mapping[str, Any], place: str) -> TableSchema:
             for name, entry in document.get("release", {}).items()
         ),
     )
-
-
-def _column(entry: Mapping[str, Any], place: str) -> ColumnSpec:
-    if "pattern" in entry:
-        try:
-            re.compile(entry["pattern"])
-        except re.error:
-            raise ConfigurationError(f"{place}.pattern", "is not a regular expression", "Mend the pattern.") from None
-    derive = entry.get("derive")
-    identifier = entry.get("identifier")
-    return ColumnSpec(
-        name=derive["name"] if derive else entry.get("name"),
-        pattern=entry.get("pattern"),
-        expression=derive["expression"] if derive else None,
-        dtype=entry["dtype"],
-        unit=entry.get("unit"),
-        minimum=entry.get("minimum"),
-        maximum=entry.get("maximum"),
-        step=entry.get("step"),
-        categories=tuple(entry.get("categories", ())),
-        nullable=entry.get("nullable", False),
-        required=entry.get("required", "pattern" not in entry),
-        identifier=Identifier(**identifier) if identifier else None,
-        description=entry["description"],
-        role=entry["role"],
-        tier=entry.get("tier"),
-        idclass=entry["class"],
-        actions=_actions(entry["action"]),
-        justification=entry["justification"],
-        synthetic=entry.get("synthetic", {}),
-    )
-
-
-def _actions(entry: Any) -> dict[str, tuple[ActionSpec, ...]]:
-    if isinstance(entry, (str, list)) or "do" in entry:
-        return {"default": _action_list(entry)}
-    return {key: _action_list(value) for key, value in entry.items()}
-
-
-def _action_list(entry: Any) -> tuple[ActionSpec, ...]:
-    if isinstance(entry, list):
-        return tuple(spec for item in entry for spec in _action_list(item))
-    if isinstance(entry, str):
-        return (ActionSpec(do=entry),)
-    parameters = {key: value for key, value in entry.items() if key not in ("do", "as", "missing")}
-    return (
-        ActionSpec(do=entry["do"], output=entry.get("as"), missing=entry.get("missing", "keep"), parameters=parameters),
-    )
-
-
-def _hierarchy(document: Any, path: Path) -> Hierarchy:
-    place = f"schemas/hierarchies/{path.name}"
-    check_document(document, _HIERARCHY_JSON_SCHEMA, place)
-    if document["hierarchy"] != path.stem:
-        raise ConfigurationError(place, "the entry 'hierarchy' differs from the file name", "Give both the same name.")
-    names = tuple(level["name"] for level in document["levels"])
-    if document["kind"] == "intervals":
-        edges = tuple(tuple(float(edge) for edge in level.get("edges", ())) for level in document["levels"])
-        for index, level in enumerate(edges):
-            if list(level) != sorted(set(level)) or not level:
-                raise ConfigurationError(f"{place}: levels.{index}.edges", "must rise strictly", "Sort the cut points.")
-            # Coarser cut points that are not also finer ones would cut intervals apart: not a hierarchy.
-            if index and not set(level) <= set(edges[index - 1]):
-                raise ConfigurationError(
-                    f"{place}: levels.{index}.edges",
-                    "has cut points that the level before lacks",
-                    "Keep only cut points of the finer level.",
-                )
-        return Hierarchy(name=path.stem, kind="intervals", level_names=names, edges=edges)
-    table = {str(value): tuple(map(str, labels)) for value, labels in document.get("values", {}).items()}
-    for value_number, labels in enumerate(table.values(), start=1):
-        if len(labels) != len(names):
-            raise ConfigurationError(
-                f"{place}: values, entry {value_number}",
-                f"has {len(labels)} labels for {len(names)} levels",
-                "Give one label for each level.",
-            )
-    for depth in range(1, len(names)):
-        parents: dict[str, str] = {}
-        for labels in table.values():
-            if parents.setdefault(labels[depth - 1], labels[depth]) != labels[depth]:
-                raise ConfigurationError(
-                    f"{place}: level {names[depth]}",
-                    "puts one class of the finer level into two classes",
-                    "Give every finer class one coarser class.",
-                )
-    return Hierarchy(name=path.stem, kind="categories", level_names=names, table=table)
-
-
-_HIERARCHY_JSON_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["hierarchy", "kind", "description", "levels"],
-    "properties": {
-        "hierarchy": {"type": "string"},
-        "description": {"type": "string"},
-        "kind": {"enum": ["intervals", "categories"]},
-        "levels": {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["name"],
-                "properties": {
-                    "name": {"type": "string"},
-                    "edges": {"type": "array", "items": {"type": "number"}},
-                },
-            },
-        },
-        "values": {
-            "type": "object",
-            "additionalProperties": {"type": "array", "minItems": 1, "items": {"type": "string"}},
-        },
-    },
-}
 
 
 def _check_references(schemas: SchemaSet) -> None:

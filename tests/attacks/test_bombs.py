@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -100,8 +101,23 @@ def lying_parquet(size: int) -> bytes:
     return changed
 
 
+def dictionary_bomb() -> bytes:
+    """One long word that 200,000 rows point to."""
+    out = io.BytesIO()
+    indices = pa.array(np.zeros(200_000, np.int32))
+    word = pa.array(["x" * MIB])
+    pq.write_table(pa.table({"id": pa.DictionaryArray.from_arrays(indices, word)}), out, compression="zstd")
+    return out.getvalue()
+
+
+def columns(number: int) -> bytes:
+    return (",".join(["id", *(f"c{at}" for at in range(1, number))]) + "\n" + "1," * (number - 1) + "1\n").encode()
+
+
 SMALL: dict[str, tuple[Callable[[], bytes], str]] = {
     "gzip": (lambda: gzip.compress(bytes(64 * MIB)), "file.media"),
+    "a dictionary": (dictionary_bomb, "file.too_large"),
+    "20,001 columns": (lambda: columns(20_001), "file.too_wide"),
     "nested zip": (nested_zip, "file.media"),
     "a zip that calls itself a workbook": (
         lambda: zipped(("xl/workbook.xml", b"<a/>"), ("a.xml", bytes(100 * MIB))),
@@ -165,6 +181,44 @@ def test_a_line_of_300_megabytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["one line", "a header of columns"])
 def test_a_long_line_within_the_size_of_a_file(tmp_path: Path, name: str) -> None:
     code = plain(tmp_path / "bomb", name, 160 * MIB)
+    found, resident = measured(tmp_path / "bomb")
+    assert found == code
+    assert resident < GIB
+
+
+def test_a_cell_of_80_megabytes_among_short_ones(tmp_path: Path) -> None:
+    """Longer than a line may be, and shorter than two blocks of the parser."""
+    (tmp_path / "bomb").write_bytes(b"id\n" + b"a\n" * MIB + b"x" * (80 * MIB) + b"\nb\n")
+    found, resident = measured(tmp_path / "bomb")
+    assert found == "line.too_long"
+    assert resident < GIB
+
+
+def test_20_000_columns_are_read(tmp_path: Path) -> None:
+    """As many as may be, all of them undeclared but one."""
+    (tmp_path / "bomb").write_bytes(columns(20_000))
+    found, resident = measured(tmp_path / "bomb")
+    assert found == "read"
+    assert resident < GIB // 4
+
+
+# What would take hours, or gigabytes, where each line, blank or mark is looked at again and again.
+SLOW: dict[str, tuple[bytes, bytes, bytes, int, str]] = {
+    "blanks before anything": (b"", b" ", b"", 80, "file.empty"),
+    "a header that is opened and never closed": (b'"', b"\n", b"", 80, "line.too_long"),
+    "a long header of three delimiters": (b"", b"x,y;\t", b"", 80, "line.too_long"),
+    "a header of three delimiters": (b"", b"x,y;\t", b"\n", 24, "file.too_wide"),
+    "comments in an ARFF header": (b"@relation a\n", b"%\n", b"", 80, "file.arff"),
+    "blank lines in an ARFF header": (b"@relation a\n", b"\n", b"", 80, "file.arff"),
+    "one cell of quotation marks": (b'id\n"', b'""', b'\n"\n', 24, "row.swallowed"),
+    "rows in quotation marks": (b"id\n", b'"\n"\n', b"", 8, "row.swallowed"),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_what_is_looked_at_once_takes_little(tmp_path: Path, name: str) -> None:
+    head, part, tail, size, code = SLOW[name]
+    (tmp_path / "bomb").write_bytes(head + part * (size * MIB // len(part)) + tail)
     found, resident = measured(tmp_path / "bomb")
     assert found == code
     assert resident < GIB

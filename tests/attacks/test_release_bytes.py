@@ -8,11 +8,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from release_kit import REVIEWER, STEWARD, TRUST, make_release, trust_in
 
+from sensai_release.errors import SensaiReleaseError
+from sensai_release.pipeline.logbook import record, sign_head, verify_log
+from sensai_release.pipeline.workspace import init_workspace, open_workspace
 from sensai_release.release.sealing import countersign_release
 from sensai_release.release.trust import Trust
 from sensai_release.release.verify import verify_release
@@ -43,7 +47,7 @@ def holding(path: Path, data: bytes) -> Iterator[None]:
 
 def refused(release: Path, trust: Trust = TRUST) -> bool:
     report = verify_release(release, trust=trust)
-    assert report.ok == (report.verdict == "valid")
+    assert report.ok == (report.verdict == "valid, freshness unknown")
     return not report.ok
 
 
@@ -170,3 +174,138 @@ def test_files_swapped_for_one_another(release: Path) -> None:
             with holding(one, second), holding(other, first):
                 assert refused(release), (one.name, other.name)
     assert not refused(release)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A data file that is attacked, another one, and a name that is free."""
+
+    path: Path
+    other: Path
+    free: Path
+    generator: random.Random
+
+    @property
+    def place(self) -> int:
+        return self.generator.randrange(self.path.stat().st_size)
+
+
+def flip_one(target: Target) -> None:
+    changed, place = bytearray(target.path.read_bytes()), target.place
+    changed[place] ^= target.generator.randrange(1, 256)
+    target.path.write_bytes(changed)
+
+
+def swap(target: Target) -> None:
+    one, other = target.path.read_bytes(), target.other.read_bytes()
+    target.path.write_bytes(other)
+    target.other.write_bytes(one)
+
+
+def splice(target: Target) -> None:
+    place = target.place
+    target.path.write_bytes(target.path.read_bytes()[:place] + target.other.read_bytes()[place:] + b"\0")
+
+
+def link(target: Target) -> None:
+    target.path.rename(target.free)
+    target.path.symlink_to(target.generator.choice((target.free.name, str(target.other), "/dev/null", "..", "nowhere")))
+
+
+def add(target: Target) -> None:
+    target.free.write_bytes(target.generator.choice((b"", target.path.read_bytes(), target.generator.randbytes(99))))
+
+
+TAMPERING: dict[str, Callable[[Target], object]] = {
+    "flip": flip_one,
+    "swap": swap,
+    "splice": splice,
+    "link": link,
+    "add": add,
+    "cut": lambda target: target.path.write_bytes(target.path.read_bytes()[: target.place]),
+    "longer": lambda target: target.path.write_bytes(target.path.read_bytes() + target.generator.randbytes(9)),
+    "rename": lambda target: target.path.rename(target.free),
+    "hard link": lambda target: target.free.hardlink_to(target.path),
+    "move": lambda target: target.path.rename(target.path.parents[2] / target.path.name),
+}
+
+
+@contextmanager
+def tampered(release: Path, generator: random.Random) -> Iterator[str]:
+    """One change of the data, of a kind, at a place and with a value drawn by lot; put back afterwards."""
+    before = {path: path.read_bytes() for path in sorted((release / "data").rglob("*.parquet"))}
+    path, other = generator.sample(list(before), 2)
+    free = path.with_name(f"part-{generator.randrange(2, 99999):05d}.parquet")
+    kind = generator.choice(list(TAMPERING))
+    TAMPERING[kind](Target(path=path, other=other, free=free, generator=generator))
+    try:
+        yield kind
+    finally:
+        for stray in [*release.glob("*.parquet"), *(release / "data").rglob("*.parquet")]:
+            if stray not in before or stray.is_symlink():
+                stray.unlink()
+        for file, content in before.items():
+            if not file.exists() or file.read_bytes() != content:
+                file.write_bytes(content)
+
+
+def tamper(release: Path, number: int) -> dict[str, int]:
+    """How many changes of each kind were refused. All must be."""
+    generator = seeded(number)
+    found: dict[str, int] = {}
+    for _ in range(number):
+        with tampered(release, generator) as kind:
+            assert refused(release), kind
+        found[kind] = found.get(kind, 0) + 1
+    assert not refused(release)
+    return found
+
+
+def test_three_hundred_changes_of_the_data(release: Path) -> None:
+    assert set(tamper(release, 300)) == set(TAMPERING)
+
+
+@pytest.mark.long
+def test_ten_thousand_changes_of_the_data(release: Path) -> None:
+    found = tamper(release, 10_000)
+    print(found)
+    assert sum(found.values()) == 10_000
+
+
+def log_survivors(tmp_path: Path, step: int) -> tuple[int, list[int]]:
+    """Bits flipped in a log whose head is signed: how many were tried, and the places where nobody noticed."""
+    init_workspace(tmp_path / "workspace")
+    workspace = open_workspace(tmp_path / "workspace")
+    for name in ("build", "release.intent", "release"):
+        record(workspace, name, {"name": "synthetic-1.0.0", "manifest_sha256": "ab" * 32})
+    sign_head(workspace, STEWARD)
+    assert verify_log(workspace, TRUST).ok
+    tried, unnoticed = 0, []
+    for place in ("log/log.jsonl", "log/checkpoint"):
+        path = workspace.root / place
+        data = path.read_bytes()
+        positions = list(range(0, len(data), step))
+        for position, changed in zip(positions, flips(data, positions, seeded(place)), strict=True):
+            with holding(path, changed):
+                try:
+                    noticed = not verify_log(workspace, TRUST).ok
+                except SensaiReleaseError:
+                    noticed = True
+            tried += 1
+            if not noticed:
+                unnoticed.append(position)
+    assert verify_log(workspace, TRUST).ok
+    return tried, unnoticed
+
+
+def test_sampled_flips_of_the_log(tmp_path: Path) -> None:
+    tried, unnoticed = log_survivors(tmp_path, 7)
+    assert tried > 100
+    assert unnoticed == []
+
+
+@pytest.mark.long
+def test_every_flip_of_the_log(tmp_path: Path) -> None:
+    tried, unnoticed = log_survivors(tmp_path, 1)
+    assert tried > 1000
+    assert unnoticed == []

@@ -177,7 +177,7 @@ def test_the_readme_shows_the_stages_in_their_order() -> None:
     from sensai_release.pipeline.versioning import STAGES
 
     shown = re.findall(r"^ +│ +([a-z]+) {2,}\S", README.read_text(encoding="utf-8"), re.MULTILINE)
-    assert shown == [*STAGES, "release"]
+    assert shown == [*STAGES, "release", "approve"]
 
 
 def test_the_researchers_recipe_is_the_one_that_a_release_carries() -> None:
@@ -186,7 +186,7 @@ def test_the_researchers_recipe_is_the_one_that_a_release_carries() -> None:
 
 
 def test_the_researchers_guide_counts_the_steps_of_verify() -> None:
-    words = {6: "Six", 7: "Seven", 8: "Eight", 9: "Nine"}
+    words = {8: "Eight", 9: "Nine", 10: "Ten", 11: "Eleven", 12: "Twelve"}
     guide = (ROOT / "docs" / "guide-researcher.md").read_text(encoding="utf-8")
     assert f"{words[len(STEP_NAMES)]} steps, and one of these verdicts" in guide
 

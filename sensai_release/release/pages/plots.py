@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 _WIDTH, _HEIGHT, _TOP, _BOTTOM = 360, 190, 22, 24
 _STUB = 16
+_LOW = _TOP + _STUB + _BOTTOM + 6
 
 
 def bar(share: float | None) -> Markup:
@@ -29,7 +30,9 @@ def histogram(cells: Sequence[tuple[str, int | str]], *, title: str, axis: str) 
     """Columns for `(label, count)`; a count that is a text is masked. `title` is read aloud, `axis` stands below."""
     numbers = [count for _, count in cells if not isinstance(count, str)]
     most = max(numbers, default=0) or 1
-    floor = _HEIGHT - _BOTTOM
+    # Where nothing but masked counts and zeros is left, there is nothing to compare, and no need for height.
+    tall = _HEIGHT if any(numbers) else _LOW
+    floor = tall - _BOTTOM
     step = _WIDTH / max(len(cells), 1)
     pieces = []
     for place, (label, count) in enumerate(cells):
@@ -56,7 +59,7 @@ def histogram(cells: Sequence[tuple[str, int | str]], *, title: str, axis: str) 
     return Markup(
         '<figure><svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}'
         '<line class="base" x1="0" x2="{}" y1="{}" y2="{}"/></svg><figcaption>{}</figcaption></figure>'
-    ).format(_WIDTH, _HEIGHT, f"{title}. {spoken}", Markup("").join(pieces), _WIDTH, floor, floor, axis)
+    ).format(_WIDTH, tall, f"{title}. {spoken}", Markup("").join(pieces), _WIDTH, floor, floor, axis)
 
 
 def tenths(shares: Sequence[int | str], *, title: str) -> Markup:
@@ -120,3 +123,59 @@ def strip(values: Sequence[float | None], *, title: str, axis: str, most: float 
         'aria-label="{}">{}<line class="base" x1="0" x2="{}" y1="{}" y2="{}"/></svg>'
         "<figcaption>{}</figcaption></figure>"
     ).format(_WIDTH, height, title, Markup("").join(pieces), _WIDTH, height, height, axis)
+
+
+def interval(
+    value: float | None,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    title: str,
+    span: tuple[float, float] = (0.0, 1.0),
+    band: tuple[float, float] | None = None,
+    marks: Sequence[tuple[str, float]] = (),
+    kind: str = "mark",
+) -> Markup:
+    """A dot with its interval, on a line as wide as its table cell; the numbers stand beside it.
+
+    `span` is what the line covers: what lies outside is drawn at its end. `band` is a stretch behind the dot, `marks`
+    are upright lines, each a class (`limit`, `chance`, `base`) and a place. `kind` is the colour: `mark`, `good`, `bad`
+    or `note`. `title` is read aloud. Places are shares of the width, so that nothing is stretched.
+    """
+
+    def at(place: float) -> str:
+        share = (place - span[0]) / (span[1] - span[0])
+        return f"{100 * min(max(share, 0.0), 1.0):.2f}%"
+
+    pieces = [Markup('<line class="axis" x1="0%" x2="100%" y1="50%" y2="50%"/>')]
+    if band is not None:
+        left, right = (float(at(place)[:-1]) for place in band)
+        pieces.append(
+            Markup('<rect class="band" x="{}%" y="8%" width="{}%" height="84%"/>').format(
+                f"{left:.2f}", f"{right - left:.2f}"
+            )
+        )
+    pieces += [
+        Markup('<line class="{}" x1="{}" x2="{}" y1="0%" y2="100%"/>').format(name, at(place), at(place))
+        for name, place in marks
+    ]
+    if low is not None and high is not None:
+        pieces.append(Markup('<line class="whisker" x1="{}" x2="{}" y1="50%" y2="50%"/>').format(at(low), at(high)))
+    if value is not None:
+        pieces.append(Markup('<circle class="dot" cx="{}" cy="50%" r="4.5"/>').format(at(value)))
+    return Markup('<svg class="interval is-{}" role="img" aria-label="{}">{}</svg>').format(
+        kind, title, Markup("").join(pieces)
+    )
+
+
+def scale(span: tuple[float, float] = (0.0, 1.0), *, percent: bool = False) -> Markup:
+    """The numbers above a column of `interval` plots: both ends, and what lies half-way."""
+    places = [("start", "0%", span[0]), ("middle", "50%", sum(span) / 2), ("end", "100%", span[1])]
+    return Markup('<svg class="interval scale" aria-hidden="true">{}</svg>').format(
+        Markup("").join(
+            Markup('<text class="axis {}" x="{}" y="11">{}</text>').format(
+                name, place, f"{100 * value:.3g} %" if percent else f"{value:.3g}"
+            )
+            for name, place, value in places
+        )
+    )

@@ -10,7 +10,7 @@ the people who made the release, never from the release itself. Whoever could ch
 file: when that matters, use a copy of it from elsewhere, or OpenSSL (README.md).
 Exit code 0: verified. 1: the verdict is no. 2: the check could not be done.
 
-It checks signatures, the file set, sizes, SHA-256 and SHA256SUMS. That tables fit their data dictionaries is left to
+It checks signatures, the file set, sizes, SHA-256 and SHA256SUMS, and says at the end what it leaves to
 `sensai-release verify`. Ed25519 follows RFC 8032, the envelope DSSE v1, the manifest in-toto Statement v1.
 """
 # ruff: noqa: PTH100, PTH118, PTH120, PTH123, UP006, UP031, UP035, UP045
@@ -38,7 +38,9 @@ from typing import Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
 MANIFEST = "manifest.json"
 ENVELOPE = "manifest.dsse.json"
 CHECKSUMS = "SHA256SUMS"
+PROOF = "manifest.tlog-proof"  # may be added after signing; what it says is for `sensai-release verify`
 UNLISTED = {MANIFEST, ENVELOPE, CHECKSUMS}
+VALID = "valid, freshness unknown"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:sensai-release:predicate:release:1"
@@ -205,7 +207,7 @@ def read_manifest(payload: bytes) -> Dict[str, Tuple[str, int]]:
             raise MalformedError("is a statement of another kind")
         listed = [(item["name"], item["digest"]["sha256"], item["annotations"]["size"]) for item in document["subject"]]
         for name, digest, size in listed:
-            if not is_plain_path(name) or name in UNLISTED:
+            if not is_plain_path(name) or name in UNLISTED or name == PROOF:
                 raise MalformedError("lists a file under a name that no release has")
             if not re.match(r"[0-9a-f]{64}\Z", digest) or type(size) is not int or size < 0:
                 raise MalformedError("lists a file without a proper size and SHA-256")
@@ -219,7 +221,9 @@ def read_manifest(payload: bytes) -> Dict[str, Tuple[str, int]]:
 def is_plain_path(path: str) -> bool:
     component = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}(?<!\.)"
     device = r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|/|\Z)"
-    return bool(re.match(rf"(?!{device}){component}(?:/(?!{device}){component}){{0,15}}\Z", path, re.IGNORECASE))
+    # ASCII: else ignoring case would let the long s (U+017F) pass for an s.
+    whole = rf"(?!{device}){component}(?:/(?!{device}){component}){{0,15}}\Z"
+    return bool(re.match(whole, path, re.ASCII | re.IGNORECASE))
 
 
 def printable(path: str) -> str:
@@ -291,13 +295,14 @@ def sha256_below(root: str, path: str, size: int) -> str:
 
 def file_set_problems(found: Dict[str, Tuple[str, int]], expected: Set[str]) -> List[Problem]:
     folders = {path[: match.start()] for path in expected for match in re.finditer("/", path)}
+    allowed = expected | {PROOF}
     problems: List[Problem] = []
     for path, (kind, _) in found.items():
         if kind == "link":
             problems.append(("file.link", path, "is a link; a release holds plain files only"))
         elif kind == "other":
             problems.append(("file.special", path, "is neither a file nor a folder"))
-        elif path not in (expected if kind == "file" else folders):
+        elif path not in (allowed if kind == "file" else folders):
             problems.append((kind + ".extra", path, "is not in the manifest"))
     missing = [path for path in expected if found.get(path, ("", 0))[0] != "file"]
     problems += [("file.missing", path, "is in the manifest and not here") for path in missing]
@@ -444,6 +449,9 @@ STEPS = (
     "Every file has its size and SHA-256",
     "SHA256SUMS agrees with the manifest",
 )
+NOT_CHECKED = """Not checked here: whether the tables fit their data dictionaries, waivers, the numbers of the datasheet
+and the risk report, the proof of the log, and whether the release was withdrawn. `sensai-release verify` does.
+"""
 
 
 def verify(root: str, trust: Optional[Trust], integrity_only: bool) -> Tuple[str, List[Optional[List[Problem]]]]:
@@ -471,7 +479,7 @@ def verify(root: str, trust: Optional[Trust], integrity_only: bool) -> Tuple[str
     else:
         problems, signed = check_signatures(payload, signatures, trust)
         steps.append(problems)
-        verdict = "not approved" if problems else "valid"
+        verdict = "not approved" if problems else VALID
         if any(code == "signature.broken" for code, _, _ in problems):
             verdict = "invalid"
         if not signed:
@@ -523,8 +531,11 @@ EXPLANATIONS = (
 
 
 def explain(verdict: str, codes: Set[str]) -> str:
-    if verdict == "valid":
-        return "This is the release that was signed, complete and unchanged, and those you trust have signed it."
+    if verdict == VALID:
+        return (
+            "This is the release that was signed, complete and unchanged, and those you trust have signed it. Whether "
+            "it has been withdrawn since, ask them, or `sensai-release verify --status`."
+        )
     for prefixes, words in EXPLANATIONS:
         if any(code.startswith(tuple(prefixes.split())) for code in codes):
             return words
@@ -544,7 +555,7 @@ def print_report(verdict: str, steps: List[Optional[List[Problem]]], write: Call
         if problems and len(problems) > 50:
             write("            and %d more\n" % (len(problems) - 50))
         codes.update(code for code, _, _ in problems or [])
-    write("\nVerdict: %s\n%s\n" % (verdict, explain(verdict, codes)))
+    write("\nVerdict: %s\n%s\n\n%s" % (verdict, explain(verdict, codes), NOT_CHECKED))
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -567,7 +578,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         return 2
     verdict, steps = verify(options.directory, trust, options.integrity_only)
     print_report(verdict, steps, sys.stdout.write)
-    return 0 if verdict == "valid" or (verdict == "intact, signer unknown" and options.integrity_only) else 1
+    return 0 if verdict == VALID or (verdict == "intact, signer unknown" and options.integrity_only) else 1
 
 
 if __name__ == "__main__":

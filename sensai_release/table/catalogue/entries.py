@@ -5,6 +5,7 @@ Which tool wrote a table is for `signatures`; what becomes of a column is for it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -15,11 +16,25 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from sensai_release.errors import ConfigurationError
+from sensai_release.table.columns import Dtype, IdentifiabilityClass, Role, range_text
 from sensai_release.table.documents import check_document, parse_yaml
-from sensai_release.table.schema import Dtype, IdentifiabilityClass, Role
 
-COMMON = "clinical"
-"""The file of names that any table may use; consulted after that of the tool."""
+COMMON = ("clinical", "instruments")
+"""The files of names that any table may use; consulted after that of the tool, in this order."""
+
+
+_FOLDER = "sensai_release.table.catalogue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where meanings and ranges come from: a work with its address, and what of it was read when the entries were made.
+
+    `page`: itself (a stored copy); `abstract`: the beginning of a paper; `quoted`: others who cite it; `unseen`: none.
+    """
+
+    cite: str
+    opened: Literal["page", "abstract", "quoted", "unseen"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +68,11 @@ class CatalogueEntry:
     @property
     def label(self) -> str:
         return self.name or self.pattern or "?"
+
+    @property
+    def range_text(self) -> str:
+        """The range with its unit, for messages."""
+        return range_text(self.minimum, self.maximum, self.step, self.unit)
 
     def matches(self, column: str) -> bool:
         if not self.ignore_case:
@@ -88,7 +108,7 @@ class ToolCatalogue:
     title: str
     versions: str
     reader: Literal["delimited", "openface", "opensmile"]
-    sources: Mapping[str, str]
+    sources: Mapping[str, Source]
     layouts: tuple[Layout, ...]
     columns: tuple[CatalogueEntry, ...]
 
@@ -105,22 +125,52 @@ class ToolCatalogue:
         entries.sort(key=lambda entry: entry.name is None)
         return tuple(next((entry for entry in entries if entry.matches(column)), None) for column in columns)
 
+    def of_one_range(self, column: str) -> CatalogueEntry | None:
+        """The entry for a column, whatever the layout; `None` when layouts give it different ranges or units."""
+        layouts: list[str | None] = [layout.name for layout in self.layouts]
+        return _if_one_range([self.match(column, layout) for layout in layouts or [None]])
+
+    def of_pattern(self, pattern: str) -> CatalogueEntry | None:
+        """`of_one_range` for all columns of a pattern that stands here word for word."""
+        return _if_one_range([entry for entry in self.columns if entry.pattern == pattern])
+
 
 @lru_cache(maxsize=1)
-def load_catalogue() -> Mapping[str, ToolCatalogue]:
-    """The whole catalogue by tool, in the order of the names.
+def catalogue_names() -> tuple[str, ...]:
+    """The files of the catalogue, without their suffix, in the order of the names."""
+    names = (path.name for path in files(_FOLDER).iterdir())
+    return tuple(sorted(PurePath(name).stem for name in names if name.endswith(".yaml")))
 
-    Raises `ConfigurationError` when a file of the package breaks `catalogue.schema.json`.
-    """
-    folder = files("sensai_release.table.catalogue")
-    schema = json.loads(folder.joinpath("catalogue.schema.json").read_text(encoding="utf-8"))
-    found = {}
-    for path in sorted(folder.iterdir(), key=lambda item: item.name):
-        if path.name.endswith(".yaml"):
-            found[PurePath(path.name).stem] = parse_tool(
-                parse_yaml(path.read_text(encoding="utf-8"), path.name), schema, path.name
-            )
-    return found
+
+@lru_cache(maxsize=1)
+def catalogue_digest() -> str:
+    """SHA-256 of the catalogue's files: what was checked and released under other ranges has to be made anew."""
+    state = hashlib.sha256()
+    for name in catalogue_names():
+        state.update(f"{name}\0{hashlib.sha256(_text(f'{name}.yaml').encode()).hexdigest()}\n".encode())
+    return state.hexdigest()
+
+
+def load_catalogue() -> Mapping[str, ToolCatalogue]:
+    """The whole catalogue by tool, in the order of the names. Raises as `load_tool`."""
+    return {name: load_tool(name) for name in catalogue_names()}
+
+
+@lru_cache
+def load_tool(name: str) -> ToolCatalogue:
+    """One file of the catalogue. Raises `ConfigurationError` when it breaks `catalogue.schema.json`."""
+    place = f"{name}.yaml"
+    return parse_tool(parse_yaml(_text(place), place), _json_schema(), place)
+
+
+@lru_cache(maxsize=1)
+def _json_schema() -> Mapping[str, Any]:
+    document: dict[str, Any] = json.loads(_text("catalogue.schema.json"))
+    return document
+
+
+def _text(name: str) -> str:
+    return files(_FOLDER).joinpath(name).read_text(encoding="utf-8")
 
 
 def parse_tool(document: Any, json_schema: Mapping[str, Any], place: str) -> ToolCatalogue:
@@ -138,7 +188,7 @@ def parse_tool(document: Any, json_schema: Mapping[str, Any], place: str) -> Too
         title=document["title"],
         versions=document["versions"],
         reader=document["reader"],
-        sources=document["sources"],
+        sources={name: Source(**entry) for name, entry in document["sources"].items()},
         layouts=layouts,
         columns=columns,
     )
@@ -146,9 +196,16 @@ def parse_tool(document: Any, json_schema: Mapping[str, Any], place: str) -> Too
 
 def classify(column: str, tool: str | None = None, layout: str | None = None) -> CatalogueEntry | None:
     """What is known of a column: by the tool that wrote the table, else by names in common use; `None`: nothing."""
-    catalogue = load_catalogue()
-    found = catalogue[tool].match(column, layout) if tool is not None else None
-    return found if found is not None else catalogue[COMMON].match(column)
+    found = load_tool(tool).match(column, layout) if tool is not None else None
+    for name in COMMON:
+        found = found if found is not None else load_tool(name).match(column)
+    return found
+
+
+def _if_one_range(entries: Sequence[CatalogueEntry | None]) -> CatalogueEntry | None:
+    known = [entry for entry in entries if entry is not None]
+    ranges = {(entry.unit, entry.minimum, entry.maximum, entry.step) for entry in known}
+    return known[0] if len(ranges) == 1 else None
 
 
 def _layout(entry: Mapping[str, Any], place: str) -> Layout:
@@ -174,7 +231,7 @@ def _entry(entry: Mapping[str, Any], document: Mapping[str, Any], layouts: set[s
     return CatalogueEntry(
         tool=document["tool"],
         idclass=entry["class"],
-        source=document["sources"][entry["source"]],
+        source=document["sources"][entry["source"]]["cite"],
         layouts=tuple(entry.get("layouts", ())),
         statistics=tuple(entry.get("statistics", ())),
         ignore_case=document.get("ignore_case", False),

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_START = re.compile(rb"(?:\s*%[^\n]*\n|\s+)*@relation\b", re.IGNORECASE)
+# Possessive: a file that begins with nothing but blanks is looked at once.
+_START = re.compile(rb"(?:\s++|%[^\n]*+\n)*+@relation\b", re.IGNORECASE)
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _ATTRIBUTE = re.compile(
     r"@attribute\s+(?:'(?P<single>[^'\\]*)'|\"(?P<double>[^\"\\]*)\"|(?P<bare>[^\s'\"]+))\s+\S.*", re.IGNORECASE
 )
 _BLANK = re.compile(rb"(?:[ \t]*[\r\n]+)*")
 MISSING = "?"
+_LINES_BESIDE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +36,11 @@ def is_arff(data: bytes, start: int) -> bool:
 def arff_header(data: bytes, start: int, *, columns: int) -> ArffHeader | str:
     """The header, or what to say about it when it cannot be read. At most `columns` + 1 names are collected."""
     names: list[str] = []
-    at = start
+    at, lines = start, 0
     while at < len(data):
+        lines += 1
+        if lines > _LINES_BESIDE + columns:
+            return "The ARFF header goes on without rows. Export the file again, or save it as CSV."
         match = _LINE.match(data, at)
         assert match is not None  # noqa: S101 - the pattern matches the empty text
         line = match.group().decode("utf-8").strip()

@@ -15,12 +15,13 @@ import pyarrow.parquet as pq
 
 from sensai_release.table.readers.cells import Converted, arrow_type, convert, finite, trim, whole
 from sensai_release.table.readers.files import ReadLimits
+from sensai_release.table.readers.footer import Footer, read_footer
 from sensai_release.table.readers.header import PlannedColumn, plan_names
-from sensai_release.table.readers.pages import unfolded_pages
 from sensai_release.table.readers.parsed import Parsed, Spot
 from sensai_release.table.schema import Dtype
 
 _NOT_READABLE = "The Parquet file is damaged or of an unknown kind. Write it again."
+_CONTRADICTS = "The Parquet file contradicts itself: its footer, its pages and its columns do not fit. Write it again."
 _TOO_LARGE = "The Parquet file unfolds to more than a table of this kind can hold. Check what it is."
 
 
@@ -46,12 +47,19 @@ def read_parquet_file(data: bytes, spot: Spot, needed: frozenset[str] | None, li
         findings += (spot.finding("file.metadata", text, count=len(entries), severity="warning"),)
     if not plan.readable:
         return Parsed(plan=plan, findings=findings)
-    table = _table(data, file, [schema.names[column.position] for column in plan.columns], limits)
+    try:
+        footer = read_footer(data)
+    except ValueError:
+        return Parsed(plan=plan, findings=(*findings, spot.finding("file.damaged", _CONTRADICTS)))
+    table = _table(data, file, footer, [column.position for column in plan.columns], limits)
     if isinstance(table, str):
         code = "file.too_large" if table is _TOO_LARGE else "file.damaged"
         return Parsed(plan=plan, findings=(*findings, spot.finding(code, table)))
-    columns = {column.name: _typed(column, table.column(number), spot) for number, column in enumerate(plan.columns)}
-    return Parsed(plan=plan, rows=file.metadata.num_rows, columns=columns, findings=findings)
+    columns = {
+        column.name: _wrong(column, cells) if footer.columns[column.position].int96 else _typed(column, cells, spot)
+        for column, cells in zip(plan.columns, table.columns, strict=True)
+    }
+    return Parsed(plan=plan, rows=footer.rows, columns=columns, findings=findings)
 
 
 def _refusal(kind: pa.DataType) -> list[tuple[str, str]]:
@@ -75,45 +83,32 @@ def _open(data: bytes, texts: list[str] | None = None) -> pq.ParquetFile:
     )
 
 
-def _table(data: bytes, file: pq.ParquetFile, names: list[str], limits: ReadLimits) -> pa.Table | str:
+def _table(
+    data: bytes, file: pq.ParquetFile, footer: Footer, positions: list[int], limits: ReadLimits
+) -> pa.Table | str:
     """The columns, or why not. Texts come as dictionaries: one long text for a million rows must not be unfolded."""
-    metadata, wanted = file.metadata, set(names)
-    paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
-    stored = sum(
-        max(metadata.row_group(group).column(number).total_uncompressed_size, 0)
-        for group in range(metadata.num_row_groups)
-        for number, path in enumerate(paths)
-        if path in wanted
-    )
-    if max(stored, metadata.num_rows * max(len(names), 1) * 8) > limits.unfolded_bytes:
+    if footer.rows * max(len(positions), 1) * 8 > limits.unfolded_bytes:
         return _TOO_LARGE
     try:
-        if _in_pages(data, metadata, wanted) > limits.unfolded_bytes:
+        if sum(footer.columns[position].unfolded(data) for position in positions) > limits.unfolded_bytes:
             return _TOO_LARGE
     except ValueError:
-        return _NOT_READABLE
-    texts = [field.name for field in file.schema_arrow if field.name in wanted and _is_text(field.type)]
+        return _CONTRADICTS
+    schema = file.schema_arrow
+    names = [schema.names[position] for position in positions]
+    texts = [schema.names[position] for position in positions if _is_text(schema.field(position).type)]
     try:
         table = _open(data, texts).read(columns=names, use_threads=False)
-    except (pa.ArrowException, OSError, ValueError):
+        # Arrow looks neither at the indices of a dictionary nor at the encoding of its texts.
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, IndexError):
         return _NOT_READABLE
+    fits = [footer.columns[at].fits(cells.null_count) for at, cells in zip(positions, table.columns, strict=True)]
+    if (table.num_rows != footer.rows and names) or not all(fits):
+        return _CONTRADICTS
     if sum(map(_unfolded, table.columns)) > limits.unfolded_bytes:
         return _TOO_LARGE
     return table
-
-
-def _in_pages(data: bytes, metadata: pq.FileMetaData, wanted: set[str]) -> int:
-    total = 0
-    for group in range(metadata.num_row_groups):
-        for number in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(number)
-            if chunk.path_in_schema not in wanted or not chunk.num_values:
-                continue
-            start = chunk.data_page_offset
-            if chunk.dictionary_page_offset is not None and 0 < chunk.dictionary_page_offset < start:
-                start = chunk.dictionary_page_offset
-            total += unfolded_pages(data, start, chunk.total_compressed_size)
-    return total
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
@@ -21,10 +20,13 @@ from sensai_release.table.readers.files import ReadLimits
 from sensai_release.table.readers.gather import gather
 from sensai_release.table.readers.header import Plan, PlannedColumn
 from sensai_release.table.readers.parsed import Parsed, Spot, typed_column, typed_columns
+from sensai_release.table.readers.records import Survey, survey, swallowed
 
 _NUMERIC = ("integer", "number")
-_PIECE = 1 << 22
-_LINE_END = re.compile(rb"\r\n|\n|\r")
+_SWALLOWED = (
+    "Cells with line breaks read as whole rows just as well: two stray quotation marks make such a cell. "
+    "Take the stray marks out, or the line breaks within the cell."
+)
 _BLANK_LINE = re.compile(rb"\n(?=\r?\n)|\r(?=\r)|\A(?=\r?\n)")
 
 
@@ -33,16 +35,11 @@ def read_rows(
 ) -> Parsed:
     """The rows of `data` from `start` on. `missing` is a text that means no value."""
     block = limits.line_bytes
-    quote = plan.quote.encode()
-    if quote and data.find(quote, start) >= 0 and data.count(quote, start) % 2:
-        text = "A quotation mark is opened and never closed: the file may be cut off. Export it again."
-        return Parsed(plan=plan, findings=(spot.finding("row.ragged", text),))
-    count, row = _misquoted(data, start, quote, plan.delimiter.encode())
-    if count:
-        text = (
-            "Quotation marks stand within cells and are not doubled, so nobody can tell where a cell ends. Mend them."
-        )
-        return Parsed(plan=plan, findings=(spot.finding("row.quote", text, row=row, count=count),))
+    quote, delimiter = plan.quote.encode(), plan.delimiter.encode()
+    seen = survey(data, start, quote=quote, delimiter=delimiter, longest=block)
+    refused = _refused(seen, spot, block)
+    if refused is not None:
+        return Parsed(plan=plan, findings=(refused,))
     positions = sorted({column.position for column in plan.columns})
     narrow = None
     if quote in (b'"', b""):
@@ -52,6 +49,10 @@ def read_rows(
     if len(content) > limits.cells and _line_ends(content) * max(len(positions), 1) > limits.cells:
         message = f"The file has more than {limits.cells} cells to read. Split it, or check what it is."
         return Parsed(plan=plan, findings=(spot.finding("file.too_large", message),))
+    if seen.broken:
+        count, row = swallowed(data, start, width=plan.width, quote=quote, delimiter=delimiter)
+        if count:
+            return Parsed(plan=plan, findings=(spot.finding("row.swallowed", _SWALLOWED, row=row, count=count),))
     body = _Body(
         data=content,
         start=start if narrow is None else 0,
@@ -64,7 +65,7 @@ def read_rows(
     parsed = body.read()
     if narrow is not None or parsed.columns is None:
         return parsed
-    blank = _blank_lines(data, start, quote, parsed.rows)
+    blank = seen.blank or _blank_lines(data, start, quote, parsed.rows)
     if not blank:
         return parsed
     message = "Blank lines stand between the rows; they are left out. Check that no row was lost."
@@ -72,30 +73,19 @@ def read_rows(
     return Parsed(plan=plan, rows=parsed.rows, columns=parsed.columns, findings=(*parsed.findings, skipped))
 
 
-def _misquoted(data: bytes, start: int, quote: bytes, delimiter: bytes) -> tuple[int, int | None]:
-    """How many quotation marks neither open nor close a whole cell, nor are doubled within one; the row of the first.
-
-    RFC 4180, section 2, rules 5 to 7. Arrow takes such a mark as it comes: two of them in two rows make one row.
-    """
-    if not quote or data.find(quote, start) < 0:
-        return 0, None
-    text = np.frombuffer(data, np.uint8, offset=start)
-    beside = np.zeros(256, bool)
-    beside[[*quote, *delimiter, *b"\r\n"]] = True
-    count, first, odd = 0, len(text), 0
-    # In pieces: the places of all marks of a hostile file would take eight times its size.
-    for piece in range(0, len(text), _PIECE):
-        marks = np.flatnonzero(text[piece : piece + _PIECE] == quote[0]) + piece
-        opening, closing = marks[odd::2], marks[1 - odd :: 2]
-        odd = (odd + len(marks)) % 2
-        opening, closing = opening[opening > 0], closing[closing < len(text) - 1]
-        wrong = np.r_[opening[~beside[text[opening - 1]]], closing[~beside[text[closing + 1]]]]
-        count += len(wrong)
-        first = min(first, int(wrong.min(initial=first)))
-    if not count or first > _PIECE:
-        return count, None
-    before = re.sub(quote + b"[^" + quote + b"]*" + quote, b"", data[start : start + first])
-    return count, len(_LINE_END.findall(before)) + 1
+def _refused(seen: Survey, spot: Spot, longest: int) -> Finding | None:
+    if seen.too_long is not None:
+        text = f"A line is longer than {longest} bytes. Check what the file is."
+        return spot.finding("line.too_long", text, row=seen.too_long)
+    if seen.open is not None:
+        text = "A quotation mark is opened and never closed: the file may be cut off. Export it again."
+        return spot.finding("row.ragged", text, row=seen.open)
+    if seen.misplaced:
+        text = (
+            "Quotation marks stand within cells and are not doubled, so nobody can tell where a cell ends. Mend them."
+        )
+        return spot.finding("row.quote", text, row=seen.misplaced_row, count=seen.misplaced)
+    return None
 
 
 def _field(position: int) -> str:
@@ -108,7 +98,7 @@ def _line_ends(data: bytes) -> int:
 
 
 def _blank_lines(data: bytes, start: int, quote: bytes, rows: int) -> int:
-    # Within quotation marks a blank line is a part of a cell.
+    # Where anything is quoted, they are counted already.
     if quote and data.find(quote, start) >= 0:
         return 0
     ends = data.count(b"\n", start)
@@ -157,7 +147,7 @@ class _Body:
                 texts = self._parse(typed=False, decimal=".", ragged=ragged)
             except pa.ArrowInvalid:
                 # The parser's message quotes the text.
-                text = f"A line is longer than {self.block} bytes, or cannot be cut into cells. Check what the file is."
+                text = "A line cannot be cut into cells. Check what the file is."
                 return Parsed(plan=self.plan, findings=(self.spot.finding("line.too_long", text),))
             if ragged.count:
                 return self._ragged(ragged, texts.num_rows)

@@ -17,7 +17,8 @@ from sensai_release.table.matching import SchemaMemo, key_from_file
 from sensai_release.table.readers.files import ReadLimits
 from sensai_release.table.schema import ColumnSpec, Dtype, TableSchema
 
-_LINE_END = re.compile(rb"\r\n|\n|\r")
+# Possessive: no byte is looked at twice, whatever the file.
+_RECORD = re.compile(rb'(?:[^"\r\n]++|"[^"]*+(?:"|\Z))*+(?:\r\n|\n|\r|\Z)')
 _SAFE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.()\[\] -]{0,63}")
 _NAMED_UNDECLARED = 20
 _DELIMITERS = ",;\t"
@@ -61,12 +62,8 @@ _PLANS: SchemaMemo[Plan] = SchemaMemo()
 
 def header_end(data: bytes, start: int) -> int:
     """Where the first record ends, its line end included; line breaks inside quotation marks do not count."""
-    at = start
-    while match := _LINE_END.search(data, at):
-        at = match.end()
-        if data.count(b'"', start, at) % 2 == 0:
-            return at
-    return len(data)
+    match = _RECORD.match(data, start)
+    return match.end() if match is not None else len(data)
 
 
 def plan_for(header: bytes, schema: TableSchema, needed: frozenset[str] | None, limits: ReadLimits) -> Plan:
@@ -84,6 +81,10 @@ def plan_names(
 
 
 def _plan(header: str, schema: TableSchema, needed: frozenset[str] | None, limits: ReadLimits) -> Plan:
+    # Before it is split: millions of names would take gigabytes.
+    most = max(map(header.count, _DELIMITERS)) + 1
+    if most > limits.columns:
+        return Plan(delimiter="", quote="", findings=(_too_wide(schema, limits),), readable=False, width=most)
     delimiter, names, specs = _split(header.rstrip("\r\n"), schema)
     quote = "" if _is_native_opensmile(schema, delimiter, names) else '"'
     return _plan_columns(delimiter, quote, names, specs, schema, needed, limits)
@@ -170,8 +171,7 @@ def _refusal(delimiter: str, names: list[str], schema: TableSchema, limits: Read
         text = "Two delimiters fit the header equally well. Save the file with one of comma, semicolon or tab."
         return (Finding(table=schema.name, code="file.delimiter", message=text),)
     if len(names) > limits.columns:
-        text = f"The header has more than {limits.columns} columns. Check what the file is."
-        return (Finding(table=schema.name, code="file.too_wide", message=text),)
+        return (_too_wide(schema, limits),)
     seen: set[str] = set()
     doubled: dict[str, int] = {}
     for position, name in enumerate(names, start=1):
@@ -191,6 +191,11 @@ def _refusal(delimiter: str, names: list[str], schema: TableSchema, limits: Read
         Finding(table=schema.name, code="column.duplicate", column=name, count=count, message=text)
         for name, count in doubled.items()
     )
+
+
+def _too_wide(schema: TableSchema, limits: ReadLimits) -> Finding:
+    text = f"The header has more than {limits.columns} columns. Check what the file is."
+    return Finding(table=schema.name, code="file.too_wide", message=text)
 
 
 def _required(schema: TableSchema) -> list[ColumnSpec]:

@@ -1,82 +1,59 @@
-"""How many bytes the pages of a Parquet column say that they unfold to.
+"""What the pages of a Parquet column say of themselves: how much they unfold to, and how many cells they hold.
 
-The footer's own sum may lie, and Arrow unfolds what each page says. Reads the page headers alone (Thrift compact
-protocol, https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md) and decodes no page.
+The footer's own sums may lie, and Arrow unfolds what each page says. Reads the page headers alone and decodes no page.
+Format: https://parquet.apache.org/docs/file-format/data-pages/
 """
 
 from __future__ import annotations
 
-_UNCOMPRESSED, _COMPRESSED = 2, 3
-_DEEPEST = 8
+from dataclasses import dataclass
+
+from sensai_release.table.readers.thrift import Fields, read_struct, struct, whole
+
+_TYPE, _UNFOLDED, _STORED, _DATA_HEADER, _DATA_HEADER_2 = 1, 2, 3, 5, 8
+_DATA_PAGE, _DATA_PAGE_2 = 0, 3
+_COUNT, _ENCODING, _ENCODING_2, _PLAIN = 1, 2, 4, 0
 
 
-def unfolded_pages(data: bytes, start: int, length: int) -> int:
-    """The sum over the pages in `length` bytes from `start` on.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """The bytes that the pages of one column unfold to, and the cells in them, missing ones included."""
 
+    unfolded: int
+    cells: int
+
+
+def read_pages(data: bytes, start: int, length: int, *, width: int | None = None) -> Pages:
+    """What the pages in `length` bytes from `start` on say, one after another.
+
+    `width` is the number of bytes of a cell where each cell has as many, and none may be missing: then a page that
+    is not packed in any way must have room for its cells and nothing else.
     Raises `ValueError` when these bytes are no chain of pages.
     """
-    total, at, end = 0, start, start + length
+    unfolded, cells, at, end = 0, 0, start, start + length
     if not 0 <= start <= end <= len(data):
         raise ValueError
-    try:
-        while at < end:
-            at, sizes = _struct(data, at, 0)
-            unfolded, stored = sizes[_UNCOMPRESSED], sizes[_COMPRESSED]
-            if unfolded < 0 or stored < 0:
-                raise ValueError
-            total += unfolded
-            at += stored
-    except (IndexError, KeyError):
-        raise ValueError from None
-    return total
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return at, value
-        if shift > 63:
+    while at < end:
+        at, header = read_struct(data, at)
+        size, stored = whole(header, _UNFOLDED), whole(header, _STORED)
+        if size < 0 or stored < 0:
             raise ValueError
-
-
-def _struct(data: bytes, at: int, depth: int) -> tuple[int, dict[int, int]]:
-    """The place behind a structure, and its integer fields by number."""
-    if depth > _DEEPEST:
+        count, plain = _cells(header)
+        if count < 0 or (plain and width is not None and size != count * width):
+            raise ValueError
+        unfolded, cells, at = unfolded + size, cells + count, at + stored
+    if at != end:
         raise ValueError
-    found: dict[int, int] = {}
-    field = 0
-    while True:
-        byte = data[at]
-        at += 1
-        if byte == 0:
-            return at, found
-        kind = byte & 15
-        if byte >> 4:
-            field += byte >> 4
-        else:
-            at, number = _varint(data, at)
-            field = number >> 1 ^ -(number & 1)
-        if kind in (4, 5, 6):
-            at, number = _varint(data, at)
-            found[field] = number >> 1 ^ -(number & 1)
-        elif kind not in (1, 2):
-            at = _skip(data, at, kind, depth + 1)
+    return Pages(unfolded=unfolded, cells=cells)
 
 
-def _skip(data: bytes, at: int, kind: int, depth: int) -> int:
-    if kind == 3:
-        return at + 1
-    if kind == 7:
-        return at + 8
-    if kind == 8:
-        at, length = _varint(data, at)
-        return at + length
-    if kind == 12:
-        return _struct(data, at, depth)[0]
-    # Page headers hold no lists, sets or maps.
-    raise ValueError
+def _cells(header: Fields) -> tuple[int, bool]:
+    """How many cells a page holds, and whether they stand there one after another."""
+    kind = whole(header, _TYPE)
+    if kind == _DATA_PAGE:
+        inner = struct(header, _DATA_HEADER)
+        return whole(inner, _COUNT), whole(inner, _ENCODING) == _PLAIN
+    if kind == _DATA_PAGE_2:
+        inner = struct(header, _DATA_HEADER_2)
+        return whole(inner, _COUNT), whole(inner, _ENCODING_2) == _PLAIN
+    return 0, False

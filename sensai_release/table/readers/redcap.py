@@ -13,34 +13,59 @@ from pathlib import Path
 from sensai_release.errors import InputError
 from sensai_release.table.findings import Finding
 from sensai_release.table.readers.files import ReadLimits, read_bytes, text_of
+from sensai_release.table.readers.header import header_end
+from sensai_release.table.readers.records import survey, swallowed
 from sensai_release.table.schema import TableSchema
 
 _FIELD, _MARK = "Variable / Field Name", "Identifier?"
 _ALLOWED = ("drop", "pseudonymise")
+_CURE = "Export the data dictionary again, as CSV."
+# The largest real ones have some thousand fields.
+_LIMITS = ReadLimits(file_bytes=16 << 20)
 
 
-def marked_identifiers(path: Path, *, place: str, limits: ReadLimits | None = None) -> frozenset[str]:
+def marked_identifiers(path: Path, *, place: str, limits: ReadLimits = _LIMITS) -> frozenset[str]:
     """The fields with `y` in the column *Identifier?*.
 
-    Raises `InputError`, named `place`, when the file is no data dictionary of REDCap: then nothing is known to be free.
+    Raises `InputError`, named `place`, when the file is no data dictionary of REDCap, or when a row of it may be lost
+    within another: then nothing is known to be free.
     """
-    bounds = limits or ReadLimits()
-    text = text_of(read_bytes(path, place, bounds), bounds)
-    cure = "Export the data dictionary again, as CSV."
+    text = text_of(read_bytes(path, place, limits), limits)
     if isinstance(text, tuple):
-        raise InputError(place, "is no text", cure)
+        raise InputError(place, "is no text", _CURE)
+    rows = csv.reader(io.StringIO(text.decode("utf-8"), newline=""), strict=True)
+    marked = set()
     try:
-        rows = list(csv.DictReader(io.StringIO(text.decode("utf-8"), newline=""), strict=True))
+        names = [name.strip() for name in next(rows, [])]
+        if names.count(_FIELD) != 1 or names.count(_MARK) != 1:
+            raise InputError(place, f"must have the columns '{_FIELD}' and '{_MARK}' once each", _CURE)
+        _check_marks(text, place, width=len(names), limits=limits)
+        field, mark = names.index(_FIELD), names.index(_MARK)
+        number = 0
+        for number, row in enumerate(filter(None, rows), start=1):
+            if len(row) != len(names) or not row[field].strip():
+                raise InputError(place, f"has another length in row {number}, or no name of a field there", _CURE)
+            word = row[mark].strip().lower()
+            if word not in ("", "y", "n"):
+                raise InputError(place, f"has another word than 'y' in the column '{_MARK}', row {number}", _CURE)
+            if word == "y":
+                marked.add(row[field].strip())
     except csv.Error:
-        raise InputError(place, "cannot be read as CSV", cure) from None
-    if not rows or _FIELD not in rows[0] or _MARK not in rows[0]:
-        raise InputError(place, f"lacks the column '{_FIELD}' or '{_MARK}', or has no rows", cure)
-    if any(None in row or None in row.values() or not row[_FIELD].strip() for row in rows):
-        raise InputError(place, "has rows of different lengths or a field without a name", cure)
-    marks = {row[_MARK].strip().lower() for row in rows}
-    if not marks <= {"", "y", "n"}:
-        raise InputError(place, f"has other words than 'y' in the column '{_MARK}'", cure)
-    return frozenset(row[_FIELD].strip() for row in rows if row[_MARK].strip().lower() == "y")
+        raise InputError(place, "cannot be read as CSV", _CURE) from None
+    if not number:
+        raise InputError(place, "has no rows", _CURE)
+    return frozenset(marked)
+
+
+def _check_marks(text: bytes, place: str, *, width: int, limits: ReadLimits) -> None:
+    """Stray quotation marks would join rows, and a mark of an identifier would be lost with them."""
+    start = header_end(text, 0)
+    seen = survey(text, start, quote=b'"', delimiter=b",", longest=limits.line_bytes)
+    row = next((row for row in (seen.too_long, seen.open, seen.misplaced_row) if row is not None), None)
+    if row is None and seen.broken:
+        row = swallowed(text, start, width=width, quote=b'"', delimiter=b",")[1]
+    if row is not None:
+        raise InputError(place, f"has quotation marks in row {row} that may join rows", _CURE)
 
 
 def check_marked(schema: TableSchema, marked: frozenset[str]) -> tuple[Finding, ...]:

@@ -21,6 +21,7 @@ KINDS: Mapping[str, str] = {
     "audio": "sound",
     "video": "a video",
     "image": "a picture",
+    "spreadsheet": "a spreadsheet (ODS or XLS; save it as XLSX or CSV)",
     "document": "a document",
     "medical": "a medical image",
     "archive": "an archive or compressed file",
@@ -35,6 +36,9 @@ KINDS: Mapping[str, str] = {
 
 # Two or more fixed bytes that no UTF-8 text starts with, or a longer magic word: right wherever a blob starts.
 _STRONG: Mapping[str, bytes] = {
+    # Before documents and archives, which its two formats are as well: XLS in a compound file, ODS in a ZIP archive.
+    "spreadsheet": rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1[\0-\xff]{504}\x09\x08"
+    rb"|PK\x03\x04[\0-\xff]{26}mimetypeapplication/vnd\.oasis\.opendocument\.spreadsheet",
     "audio": rb"RIF[FX]....WAVE|RF64....WAVE|FORM....AIF[FC]|OggS\0|fLaC\0|#!AMR|#!SILK|ID3[\x02-\x04].[\0-\xf0]"
     rb"|\.snd\0\0\0|MThd\0\0\0\x06|caff\0|wvpk....|MAC \x96|....ftypM4[AB] |NIST_1A\n",
     "image": rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff[\xc0-\xfe]|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*\0"

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from sensai_release.errors import ConfigurationError
-from sensai_release.privacy.folds import folds_table
+from sensai_release.privacy.folds import fold_balance, folds_table
 
 KEY = hashlib.sha256(b"folds").digest()
 EMPTY = pa.table({"participant_id": pa.array([], pa.string()), "fold": pa.array([], pa.int64())})
@@ -60,3 +60,66 @@ def test_refusals() -> None:
     previous = pa.table({"participant_id": ["a"], "fold": pa.array([6])})
     with pytest.raises(ConfigurationError, match="previous release"):
         folds(["a"], previous)
+
+
+def three_releases(seed: int) -> list[tuple[dict[str, str], dict[str, int]]]:
+    """Persons with stratum and fold, over three releases: some leave, some come, one leaves as one comes."""
+    random = np.random.default_rng(seed)
+    label = {f"P{n:03d}": "pain" if random.random() < 0.6 else "control" for n in range(140)}
+    names = sorted(label)
+    people = [names[:100], [*names[7:100], *names[100:120]], [*names[8:100], *names[100:121]]]
+    previous, result = EMPTY, []
+    for chosen in people:
+        found = folds(chosen, previous, [label[name] for name in chosen])
+        # The next release is made from the table of the last one alone, as the pipeline does.
+        previous = pa.table({"participant_id": sorted(found), "fold": pa.array([found[n] for n in sorted(found)])})
+        result.append(({name: label[name] for name in chosen}, found))
+    return result
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nobody_changes_fold_over_three_releases_and_folds_stay_even(seed: int) -> None:
+    releases = three_releases(seed)
+    ever: dict[str, int] = {}
+    for strata, found in releases:
+        assert strata.keys() == found.keys()
+        assert all(ever.setdefault(name, fold) == fold for name, fold in found.items())
+        for stratum in ("pain", "control"):
+            sizes = np.bincount([fold for name, fold in found.items() if strata[name] == stratum], minlength=6)[1:]
+            # Seven who leave may all be of one fold; those who come fill the gaps.
+            assert sizes.max() - sizes.min() <= 4
+
+
+def test_one_leaves_and_one_comes() -> None:
+    """The newcomer takes the place that is free, and nobody else notices."""
+    names = [f"P{n}" for n in range(50)]
+    first = folds(names, EMPTY, ["pain"] * 50)
+    previous = pa.table({"participant_id": list(first), "fold": pa.array(list(first.values()))})
+    for gone in names[:10]:
+        stay = [name for name in names if name != gone]
+        later = folds([*stay, "NEW"], previous, ["pain"] * 50)
+        assert {name: later[name] for name in stay} == {name: first[name] for name in stay}
+        assert later["NEW"] == first[gone]
+
+
+def test_who_comes_back_is_new() -> None:
+    """A person who was absent from one release has no fold in it to keep; nothing is remembered of who has left."""
+    names = [f"P{n}" for n in range(30)]
+    first = folds(names, EMPTY)
+    second = folds(names[1:], pa.table({"participant_id": list(first), "fold": pa.array(list(first.values()))}))
+    third = folds(names, pa.table({"participant_id": list(second), "fold": pa.array(list(second.values()))}))
+    assert {name: third[name] for name in names[1:]} == {name: first[name] for name in names[1:]}
+    assert np.ptp(np.bincount(list(third.values()), minlength=6)[1:]) <= 1
+
+
+def test_balance_says_how_uneven_folds_are() -> None:
+    table = pa.table({"participant_id": [f"P{n:02d}" for n in range(40)], "fold": pa.array([1] * 25 + [2] * 15)})
+    strata = pa.array(["pain"] * 40)
+    assert fold_balance(table["fold"], strata, 2) == {
+        "folds": 2,
+        "strata": [{"stratum": "pain", "smallest": 10, "largest": 20, "uneven": True}],
+    }
+    few = fold_balance(table["fold"], pa.array(["pain"] * 31 + ["control"] * 9), 2)
+    assert few["strata"][0] == {"stratum": "control", "smallest": 0, "largest": "<10", "uneven": True}
+    even = fold_balance(pa.array([1, 2] * 20), strata, 2)
+    assert even["strata"][0]["uneven"] is False

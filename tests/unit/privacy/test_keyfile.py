@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import base64
 import copy
 import hashlib
 import os
 import pickle
 import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from sensai_release.errors import KeyFileError, OutputExistsError, TrustError
+from sensai_release.privacy.escrow import load_escrow_private_key
 from sensai_release.privacy.key_strength import SMALL_ORDER_ENCODINGS
+from sensai_release.privacy.key_text import PRIVATE_LABEL, KeyText, format_key
 from sensai_release.privacy.keyfile import (
     KeyRole,
     RootKey,
@@ -20,11 +27,22 @@ from sensai_release.privacy.keyfile import (
     load_public_key_file,
     load_root_key,
     load_signing_key,
+    public_key_id,
+    read_private,
     write_private_key,
 )
 
-ALL_ROLES: tuple[KeyRole, ...] = ("root", "steward", "reviewer", "recipient")
+ALL_ROLES: tuple[KeyRole, ...] = ("root", "steward", "reviewer", "recipient", "escrow")
 SECRET = hashlib.sha256(b"a fixed secret for tests").digest()
+
+
+LOADERS: dict[KeyRole, Callable[[Path], object]] = {
+    "root": load_root_key,
+    "steward": lambda path: load_signing_key(path, roles=("steward",)),
+    "reviewer": lambda path: load_signing_key(path, roles=("reviewer",)),
+    "recipient": lambda path: read_private(path, ("recipient",), PRIVATE_LABEL),
+    "escrow": load_escrow_private_key,
+}
 
 
 def pem(path: Path) -> bytes:
@@ -195,11 +213,151 @@ def test_damaged_files_are_refused_without_showing_the_key(tmp_path: Path) -> No
         SECRET[:31],
         SECRET + b"x",
         SECRET[:15] * 2 + SECRET[:2],
+        SECRET[:16] * 2,
+        "sixteen chars ok".encode("utf-16-le"),
+        b"a passphrase, then zeros".ljust(32, b"\0"),
+        b"two lines of text\nwith tabs\there",
+        "\u0437\u043e\u043b\u043e\u0442\u0430\u044f \u0440\u044b\u0431\u043a\u0430 7!xY".encode()[:32].ljust(32, b"?"),
+        "\u6211\u4eec\u7684\u79d8\u5bc6\u5bc6\u94a5\u662f\u8fd9\u4e2a\u5417".encode()[:32],
+        b"QmFzZTY0IG9mIGEgcGFzc3BocmFzZSE=",
+        hashlib.md5(b"x", usedforsecurity=False).hexdigest().encode(),
+        SECRET[:21] + b"\xaa" * 11,
+        bytes(range(255, 223, -1)),
     ],
 )
 def test_weak_roots_are_refused(secret: bytes) -> None:
     with pytest.raises(ValueError, match="root key"):
         RootKey(secret=secret, key_id="0" * 16)
+
+
+def test_random_roots_are_not_refused() -> None:
+    for number in range(5000):
+        assert RootKey(secret=hashlib.sha256(str(number).encode()).digest(), key_id="0" * 16).name == ""
+
+
+@pytest.mark.parametrize("role", ALL_ROLES)
+def test_a_key_file_cut_anywhere_is_refused_and_never_shown(tmp_path: Path, role: KeyRole) -> None:
+    path = tmp_path / "key"
+    write_private_key(path, role=role, name="A")
+    good = path.read_bytes()
+    load = LOADERS[role]
+    load(path)
+    secret = good.splitlines()[-1 if role == "escrow" else 5].decode()
+    for length in range(len(good) - 1):  # the last byte is a line end, which may be missing
+        with pytest.raises(KeyFileError) as caught:
+            load(rewrite(path, good[:length]))
+        assert secret[:20] not in str(caught.value)
+        assert caught.value.__cause__ is None
+    load(rewrite(path, good[:-1]))
+    for data in (good + good, good + b"\n", b"\n" + good, b"\xef\xbb\xbf" + good, good[:-1] + b"\0\n", good.upper()):
+        with pytest.raises(KeyFileError):
+            load(rewrite(path, data))
+
+
+@pytest.mark.parametrize("role", ALL_ROLES)
+@pytest.mark.parametrize("other", ALL_ROLES)
+def test_a_key_serves_its_own_role_alone(tmp_path: Path, role: KeyRole, other: KeyRole) -> None:
+    path = tmp_path / "key"
+    write_private_key(path, role=role, name="A")
+    if role == other:
+        LOADERS[other](path)
+        return
+    with pytest.raises(KeyFileError, match=f"made for the role {role}, not for"):
+        LOADERS[other](path)
+    # A changed header makes no other key of it.
+    if other == "recipient" or {role, other} == {"steward", "reviewer"}:
+        return  # both sign, and the trust file tells whom a signature speaks for; recipients' keys are not read yet
+    relabelled = path.read_bytes().replace(f"role: {role}".encode(), f"role: {other}".encode())
+    with pytest.raises(KeyFileError):
+        LOADERS[other](rewrite(path, relabelled))
+
+
+def test_no_concatenation_of_two_keys_is_a_key(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_private_key(tmp_path / name, role="root", name="A")
+    one, two = (tmp_path / name for name in ("one", "two"))
+    bodies = [path.read_bytes().splitlines(keepends=True) for path in (one, two)]
+    joined = b"".join([*bodies[0][:6], bodies[1][5], *bodies[0][6:]])
+    raw = b"".join(base64.b64decode(lines[5]) for lines in bodies)
+    sixty_four = base64.b64encode(raw)
+    long = b"".join([*bodies[0][:5], sixty_four[:64] + b"\n", sixty_four[64:] + b"\n", *bodies[0][6:]])
+    for data in (joined, long):
+        with pytest.raises(KeyFileError):
+            load_root_key(rewrite(one, data))
+
+
+def test_nobody_wins_a_race_over_another_ones_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look before is a courtesy; what counts is that the file is created exclusively."""
+    monkeypatch.setattr(os.path, "lexists", lambda path: False)
+    (tmp_path / "key").write_text("precious")
+    (tmp_path / "new.pub").write_text("precious")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("key", "new", "link"):
+        with pytest.raises(OutputExistsError):
+            write_private_key(tmp_path / name, role="steward", name="A")
+    assert (tmp_path / "key").read_text() == (tmp_path / "new.pub").read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "link", "new.pub"]
+
+
+_RACE = """
+import sys, time
+from pathlib import Path
+from sensai_release.errors import OutputExistsError
+from sensai_release.privacy.keyfile import write_private_key
+folder = Path(sys.argv[1])
+(folder / sys.argv[2]).touch()
+while not (folder / "go").exists():
+    time.sleep(0.0005)
+won = 0
+for number in range(40):
+    try:
+        write_private_key(folder / f"{number}.key", role="steward", name=sys.argv[2])
+        won += 1
+    except OutputExistsError:
+        pass
+print(won)
+"""
+
+
+def test_two_processes_never_make_the_same_key(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _RACE, str(tmp_path)]
+    names = ("first", "second")
+    racers = [subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True) for name in names]
+    while not all((tmp_path / name).exists() for name in names):
+        assert all(racer.poll() is None for racer in racers)
+        time.sleep(0.001)
+    (tmp_path / "go").touch()
+    won = [int(racer.communicate()[0]) for racer in racers]
+    assert [racer.returncode for racer in racers] == [0, 0]
+    assert sum(won) == 40
+    for number in range(40):
+        path = tmp_path / f"{number}.key"
+        assert load_public_key_file(path.with_name(path.name + ".pub")).raw == load_signing_key(path).public
+
+
+def test_a_signing_key_from_a_file_gives_the_known_answer(tmp_path: Path) -> None:
+    """RFC 8032, 7.1, test 3 (`test_dsse` has the others); PKCS#8 around the seed is RFC 8410, section 7."""
+    public = bytes.fromhex("fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025")
+    seed = "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7"
+    content = bytes.fromhex("302e020100300506032b657004220420" + seed)
+    text = KeyText(role="steward", name="A", key_id=public_key_id(public), label=PRIVATE_LABEL, content=content)
+    key = load_signing_key(rewrite(tmp_path / "key", format_key(text)))
+    assert key.public == public
+    signature = key.private.sign(bytes.fromhex("af82")).hex()
+    assert signature.startswith("6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac")
+    assert signature.endswith("18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a")
+
+
+def test_old_keys_are_told_by_their_name(tmp_path: Path) -> None:
+    write_private_key(tmp_path / "root.key", role="root", name="A")
+    old = write_private_key(tmp_path / "old.key", role="root", name="A")
+    (tmp_path / "old.key").rename(tmp_path / f"root.{old.key_id}.key")
+    write_private_key(tmp_path / ".hidden.key", role="root", name="A")
+    assert find_key(tmp_path, "root") == tmp_path / "root.key"
+    # Another key's id in the name retires nothing.
+    strange = tmp_path / "root.0000000000000000.key"
+    (tmp_path / "root.key").rename(strange)
+    assert find_key(tmp_path, "root") == strange
 
 
 def test_mixed_up_key_files_are_refused(tmp_path: Path) -> None:
@@ -213,6 +371,8 @@ def test_mixed_up_key_files_are_refused(tmp_path: Path) -> None:
         load_public_key_file(tmp_path / "steward")
     with pytest.raises(KeyFileError, match="not a public key file"):
         load_public_key_file(tmp_path / "root")
+    with pytest.raises(KeyFileError, match="role escrow, not for a person"):
+        load_public_key_file(tmp_path / "escrow.pub")
     text = (tmp_path / "steward").read_bytes()
     swapped = (tmp_path / "reviewer").read_bytes()
     header, body = text.split(b"-----BEGIN", 1)[0], swapped.split(b"-----BEGIN", 1)[1]

@@ -82,6 +82,12 @@ def test_hmac_known_answers(key: str, data: str, expected: str) -> None:
     assert hmac.digest(bytes.fromhex(key), bytes.fromhex(data), "sha256").hex() == expected
 
 
+def test_hmac_is_cut_from_the_left() -> None:
+    """RFC 4231, case 5: a truncated output is the beginning of the whole one, as in a pseudonym."""
+    whole = hmac.digest(b"\x0c" * 20, b"Test With Truncation", "sha256")
+    assert whole[:16].hex() == "a3b6167473100ee06e0c796c2955552b"
+
+
 def test_every_field_makes_another_key() -> None:
     keys = [
         derive(ROOT, study="A", series="b", purpose="pseudonym", kind="participant"),
@@ -92,6 +98,9 @@ def test_every_field_makes_another_key() -> None:
         # Without lengths these would run together with the first.
         derive(ROOT, study="Ab", series="", purpose="pseudonym", kind="participant"),
         derive(ROOT, study="A", series="b", purpose="pseudonymparticipant", kind=""),
+        derive(ROOT, study="A", series="b", purpose="pseudonym", kind="participant", recipient="lab"),
+        derive(ROOT, study="A", series="b", purpose="pseudonym", kind="participantlab"),
+        derive(ROOT, study="A", series="b", purpose="pseudonym", kind="", recipient="participant"),
         derive(
             RootKey(secret=ROOT.secret, key_id="f" * 16), study="A", series="b", purpose="pseudonym", kind="participant"
         ),

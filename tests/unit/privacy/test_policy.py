@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,9 @@ import pytest
 
 from sensai_release.errors import ConfigurationError
 from sensai_release.privacy.dictionary import data_dictionary
-from sensai_release.privacy.policy import TablePlan, needed_columns, plan_table
+from sensai_release.privacy.in_force import dropped_entries, released_columns, tables_kept_back
+from sensai_release.privacy.policy import TablePlan, check_policies, needed_columns, plan_table
+from sensai_release.privacy.wording import in_words
 from sensai_release.table.schema import Hierarchy, SchemaSet, TableSchema, load_schemas
 
 from .conftest import column, key
@@ -54,6 +59,79 @@ def test_plan_follows_the_schema_and_drops_what_it_says(make_schema: Make, hiera
     assert made.columns[1].hierarchy is hierarchies["age"]
 
 
+def noise(**entries: Any) -> dict[str, Any]:
+    return {"do": "noise", "sigma": 1.0, "digits": 3, **entries}
+
+
+def when(**entries: Any) -> dict[str, Any]:
+    return {"do": "suppress_local", "when": entries}
+
+
+def difference(**entries: Any) -> dict[str, Any]:
+    return {"do": "difference_from_reference", "reference": "first", "within": "id", "digits": 3, **entries}
+
+
+RARE = {"do": "suppress_local", "when": {"fewer_than": 5}, "within": "id"}
+KINDS = {"dtype": "category", "categories": ["m", "p"]}
+KEYED = {"primary_key": ["id"]}
+FRAMES = {
+    "source": {"file": "r/*.csv", "reader": "delimited", "row": "frame", "recording_key": "id"},
+    "primary_key": ["id", "n"],
+}
+NEW: list[tuple[str, list[dict[str, Any]], list[str], dict[str, Any]]] = [
+    ("is no number, so noise", [key("id"), column("a", **KINDS, action=noise())], ["id", "a"], KEYED),
+    ("is no number, so noise", [key("id"), column("a", dtype="boolean", action=noise())], ["id", "a"], KEYED),
+    ("has noise, but its table no primary key", [key("id"), column("a", action=noise())], ["id", "a"], {}),
+    ("begins with an identifier", [column("n"), column("a", action=noise())], ["n", "a"], {"primary_key": ["n"]}),
+    (
+        "is no whole number",
+        [key("id"), column("n"), column("a", action=noise())],
+        ["id", "n", "a"],
+        {"primary_key": ["id", "n"]},
+    ),
+    ("is no number, so top_bottom", [column("a", **KINDS, action={"do": "top_bottom_code", "upper": 1})], ["a"], {}),
+    ("not below the upper", [column("a", action={"do": "top_bottom_code", "lower": 2, "upper": 2})], ["a"], {}),
+    ("outside the declared range", [column("a", maximum=5, action={"do": "top_bottom_code", "upper": 6})], ["a"], {}),
+    ("outside the declared range", [column("a", minimum=5, action=when(below=4))], ["a"], {}),
+    ("no whole number", [column("a", dtype="integer", action={"do": "top_bottom_code", "upper": 1.5})], ["a"], {}),
+    ("no whole number", [column("a", dtype="integer", action=when(above=1.5))], ["a"], {}),
+    ("have no meaning", [column("a", **KINDS, action=when(above=1))], ["a"], {}),
+    ("1 values that are none", [column("a", **KINDS, action=when(values=["m", "q"]))], ["a"], {}),
+    ("are no number", [column("a", action=when(values=["m"]))], ["a"], {}),
+    ("are no number", [column("a", action=when(values=[True]))], ["a"], {}),
+    ("are no category", [column("a", **KINDS, action=when(values=[1]))], ["a"], {}),
+    ("absolute time", [column("a", dtype="date", action=when(values=["2025-01-01"]))], ["a"], {}),
+    ("needs 'within'", [column("a", **KINDS, action=when(fewer_than=5))], ["a"], {}),
+    ("and only then", [column("a", **KINDS, action={**when(values=["m"]), "within": "a"})], ["a"], {}),
+    ("hardly repeats", [key("id"), column("a", action=RARE)], ["id", "a"], KEYED),
+    ("within 'id', which is not there", [column("a", **KINDS, action=RARE)], ["a"], {}),
+    ("is no number, so difference", [key("id"), column("a", **KINDS, action=difference())], ["id", "a"], KEYED),
+    ("not one row a session", [key("id"), column("a", action=difference())], ["id", "a"], {}),
+    (
+        "a column that is not there",
+        [key("id"), column("a", action=difference(reference={"people.b": 1}))],
+        ["id", "a"],
+        KEYED,
+    ),
+    (
+        "rows of a recording are one person's",
+        [key("id"), column("n", dtype="integer"), column("a", action=difference())],
+        ["n", "a"],
+        FRAMES,
+    ),
+    (
+        "for every row of a recording",
+        [key("id"), column("n", dtype="integer"), column("a", **{"class": "A"})],
+        ["n", "a"],
+        FRAMES,
+    ),
+    (
+        "in a table of windows",
+        [column("t", action="drop"), column("ok", action="drop"), column("a", action=noise())],
+        ["t", "ok", "a"],
+        {"release": WINDOWS},
+    ),
+]
 BAD: list[tuple[str, list[dict[str, Any]], list[str], dict[str, Any]]] = [
     ("no entry matches", [key("id")], ["id", "Jansen, P."], {}),
     ("nobody has decided", [key("id"), column("a", **{"class": "undecided"}, action="drop")], ["id", "a"], {}),
@@ -88,6 +166,7 @@ BAD: list[tuple[str, list[dict[str, Any]], list[str], dict[str, Any]]] = [
     ("is ordered within", [column("a", dtype="date", action={"do": "ordinal", "within": "b"})], ["a"], {}),
     ("needs windows", [column("a", action={"do": "window", "statistics": ["mean"]})], ["a"], {}),
     ("in a table of windows", [column("a")], ["a"], {"release": WINDOWS}),
+    *NEW,
     ("which is not there", [TWICE], [], {}),
     (
         "which is no number",
@@ -118,6 +197,35 @@ def test_default_is_to_refuse(
         plan(make_schema(columns, **entries), present, hierarchies)
     assert "Jansen" not in str(caught.value)
     assert "schemas/" in str(caught.value)
+
+
+UNPARSED: list[tuple[str, Any]] = [
+    ("accepted words", "blur"),
+    ("accepted words: .*noise, top_bottom_code, suppress_local, difference_from_reference", {"do": "blur"}),
+    ("lacks sigma", {"do": "noise", "digits": 3}),
+    ("sigma", {"do": "noise", "sigma": 0, "digits": 3}),
+    ("lacks digits", {"do": "noise", "sigma": 1}),
+    ("digits", {"do": "noise", "sigma": 1, "digits": 12}),
+    ("lower|upper", {"do": "top_bottom_code"}),
+    ("unknown entry rare; accepted: fewer_than, values, below, above", when(rare=5)),
+    ("when", {"do": "suppress_local", "when": {}}),
+    ("fewer_than", when(fewer_than=1)),
+    ("reference", difference(reference="last")),
+    ("lacks within", {"do": "difference_from_reference", "reference": "first", "digits": 3}),
+]
+
+
+@pytest.mark.parametrize(("words", "action"), UNPARSED, ids=range(len(UNPARSED)))
+def test_actions_that_the_schema_of_schemas_refuses(tmp_path: Path, words: str, action: Any) -> None:
+    document = {
+        "table": "people", "title": "People", "description": "People.",
+        "source": {"file": "people.csv", "reader": "delimited", "row": "person"},
+        "release": {"people": {"profiles": ["controlled"]}}, "columns": [column("a", action=action)],
+    }  # fmt: skip
+    (tmp_path / "people.yaml").write_text(json.dumps(document))
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        load_schemas(tmp_path)
+    assert str(caught.value).startswith("schemas/people.yaml: columns.0.action")
 
 
 def test_a_profile_that_does_not_release_the_table(make_schema: Make, hierarchies: Levels) -> None:
@@ -332,3 +440,173 @@ def test_foreign_keys_lead_only_to_what_is_released(make_schema: Make, hierarchi
 def test_a_key_that_is_not_released_is_no_key(make_schema: Make, hierarchies: Levels) -> None:
     schema = make_schema([column("n", dtype="integer", action="drop"), column("a")], primary_key=["n"])
     assert data_dictionary(plan(schema, ["n", "a"], hierarchies))["primary_key"] == []
+
+
+def test_the_policies_of_the_default_workspace_are_sound() -> None:
+    check_policies(load_schemas(Path(__file__).parents[3] / "schemas"), ("controlled", "strict", "frame_level"))
+
+
+@pytest.mark.parametrize(
+    ("words", "changes"),
+    [
+        ("names the profile 'strikt', which params.yaml lacks", {"release": {"people": {"profiles": ["strikt"]}}}),
+        ("has an action for the profile 'strct'", {"columns": [column("a", action={"people@strct": "drop"})]}),
+        ("must never leave", {"columns": [column("b"), column("", pattern="f[0-9]", **{"class": "X"})]}),
+        ("which is not there", {"columns": [column("b"), TWICE]}),
+        ("two columns named b", {"columns": [column("b"), column("c", action={"do": "keep", "as": "b"})]}),
+    ],
+)  # fmt: skip
+def test_unsound_policies_are_refused_before_any_data(make_schema: Make, words: str, changes: dict[str, Any]) -> None:
+    schema = make_schema(**({"columns": [column("a")]} | changes))
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        check_policies(SchemaSet(tables={"people": schema}, hierarchies={}), ("controlled", "strict"))
+    assert str(caught.value).startswith("schemas/people.yaml: ")
+
+
+def test_a_hierarchy_that_is_not_total_is_refused_before_any_data(make_schema: Make, hierarchies: Levels) -> None:
+    generalised = column(
+        "drug", dtype="category", categories=["m", "q"], action={"do": "generalise", "hierarchy": "drug"}
+    )
+    schemas = SchemaSet(tables={"people": make_schema([generalised])}, hierarchies=hierarchies)
+    with pytest.raises(ConfigurationError, match=r"hierarchies/drug\.yaml: lacks 1 of the column's categories"):
+        check_policies(schemas, ("controlled",))
+
+
+def sessions_and_voice(make_schema: Make, within: str = "id", reference: Any = "first") -> SchemaSet:
+    sessions = make_schema(
+        [
+            key("visit", "session", "S"),
+            key("id"),
+            column("at", dtype="datetime", action={"do": "ordinal", "within": "id", "as": "nth"}),
+            column("prompt", dtype="category", categories=["m"], action="drop"),
+        ],
+        table="visits",
+        primary_key=["visit"],
+        release={"visits": {"profiles": ["strict"]}},
+    )
+    voice = make_schema(
+        [key("visit", "session", "S"), column("f", action=difference(within=within, reference=reference))],
+        table="voice",
+        primary_key=["visit"],
+        foreign_keys=[{"column": "visit", "references": "visits.visit"}],
+        release={"voice": {"profiles": ["controlled"]}},
+    )
+    return SchemaSet(tables={"visits": sessions, "voice": voice}, hierarchies={})
+
+
+def test_a_reference_needs_persons_order_and_condition_of_the_sessions(make_schema: Make) -> None:
+    schemas = sessions_and_voice(make_schema)
+    assert needed_columns(schemas["voice"], "controlled", schemas=schemas) == {"visit", "f"}
+    # Not released under this profile, but read for the differences.
+    assert needed_columns(schemas["visits"], "controlled", schemas=schemas) == {"visit", "id", "at"}
+    schemas = sessions_and_voice(make_schema, reference={"visits.prompt": "m"})
+    assert needed_columns(schemas["visits"], "controlled", schemas=schemas) == {"visit", "id", "at", "prompt"}
+    schemas = sessions_and_voice(make_schema, within="nobody")
+    with pytest.raises(ConfigurationError, match=r"voice\.yaml: f: is taken within 'nobody'"):
+        needed_columns(schemas["voice"], "controlled", schemas=schemas)
+
+
+def test_dictionary_of_what_changes_ranges(make_schema: Make, hierarchies: Levels) -> None:
+    bounds = {"minimum": 0, "maximum": 99.96}
+    schema = make_schema(
+        [
+            key("id"),
+            column("n", **bounds, unit="ms", action=noise()),
+            column("i", dtype="integer", minimum=0, maximum=10, action=noise(digits=2)),
+            column("t", **bounds, action={"do": "top_bottom_code", "upper": 90}),
+            column("s", **bounds, action=when(below=5, above=90)),
+            column("c", dtype="category", categories=["m", "p", "q"], action=when(values=["q"])),
+            column("d", **bounds, action=difference()),
+            column("u", action=difference()),
+        ],
+        primary_key=["id"],
+    )
+    made = entries(schema, ["id", "n", "i", "t", "s", "c", "d", "u"], hierarchies)
+    shown = {name: (e["dtype"], e["minimum"], e["maximum"], e["nullable"]) for name, e in made.items()}
+    assert shown["n"] == ("number", 0, 100, False)
+    assert made["n"]["unit"] == "ms"
+    assert shown["i"] == ("number", 0, 10, False)
+    assert shown["t"] == ("number", 0, 90, False)
+    assert shown["s"] == ("number", 5, 90, True)
+    assert made["c"]["categories"] == ["m", "p"]
+    assert shown["d"] == ("number", -100, 100, True)
+    assert shown["u"] == ("number", None, None, True)
+    assert made["n"]["action"] == "noise(digits=3, sigma=1.0)"
+
+
+POLICY_PAGE = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("example", re.findall(r"```yaml\naction: (.*)\n```", POLICY_PAGE))
+def test_every_example_of_the_documentation_is_accepted(tmp_path: Path, example: str) -> None:
+    names = {"people": ["controlled"]} | ({"voice_functionals": ["strict"]} if "@" in example else {})
+    document = (
+        "table: people\ntitle: People\ndescription: People.\n"
+        "source: {file: people.csv, reader: delimited, row: person}\n"
+        f"release: {json.dumps({name: {'profiles': profiles} for name, profiles in names.items()})}\n"
+        "columns:\n- {name: a, dtype: number, description: A., role: insensitive, class: A, justification: None.,"
+        f" action: {example}}}\n"
+    )
+    (tmp_path / "people.yaml").write_text(document)
+    (spec,) = load_schemas(tmp_path)["people"].columns
+    assert all(in_words(action) for actions in spec.actions.values() for action in actions)
+
+
+def test_the_documentation_names_every_action() -> None:
+    listed = re.findall(r"^\| `([a-z_]+)` \| [^|]*\| [^|]*\| [^|]*\|$", POLICY_PAGE, re.MULTILINE)
+    text = files("sensai_release.table").joinpath("table.schema.json").read_text(encoding="utf-8")
+    branches = json.loads(text)["$defs"]["action"]["oneOf"][1]["oneOf"]
+    words = [branch["properties"]["do"] for branch in branches]
+    known = {word for entry in words for word in (entry.get("enum") or [entry["const"]])}
+    assert {name for name in listed if name in known} == known
+
+
+WORDED = [
+    ({"do": "round", "digits": 1}, "rounded to 1 significant digit"),
+    ({"do": "bin", "edges": [2, 4]}, "put into 3 bands, cut at 2 and 4"),
+    (
+        {"do": "suppress_local", "when": {"fewer_than": 5, "values": ["m", "p"], "below": 1}, "within": "id"},
+        "left out where fewer than 5 persons share the value or the value is m or p or it is below 1",
+    ),
+    (
+        difference(reference={"visits.prompt": "m"}),
+        "difference from the person's own first session with visits.prompt = m, rounded to 3 significant digits",
+    ),
+    (
+        {"do": "top_bottom_code", "lower": 1, "upper": 9},
+        "what is below 1 becomes 1, what is above 9 becomes 9",
+    ),
+    (noise(), "Gaussian noise of standard deviation 1 added, rounded to 3 significant digits"),
+    ({"do": "window", "statistics": ["mean", "sd"]}, "mean and sd in each window"),
+]
+
+
+@pytest.mark.parametrize(("action", "words"), WORDED, ids=range(len(WORDED)))
+def test_actions_in_words(make_schema: Make, action: dict[str, Any], words: str) -> None:
+    ((found,),) = make_schema([column("a", action=action)]).columns[0].actions.values()
+    assert in_words(found) == words
+
+
+def test_the_policy_in_force_lists_what_leaves_and_what_stays(make_schema: Make, hierarchies: Levels) -> None:
+    schema = make_schema(
+        [
+            key("id"),
+            column("age", role="quasi_identifier", tier=1, action=AGE),
+            column("b", action=ROUND),
+            column("", pattern="x_[0-9]", **{"class": "X"}, action="drop", justification="A template."),
+        ]
+    )
+    made = plan(schema, ["id", "age", "b", "x_1", "x_2"], hierarchies)
+    found = released_columns(made, data_dictionary(made))
+    assert list(found) == ["id", "age_band", "b"]
+    assert found["age_band"]["source"] == "age"
+    assert found["b"]["in_words"] == "rounded to 3 significant digits"
+    assert found["b"]["missing"] == "a missing cell stops the build"
+    assert found["b"]["justification"] == "For a test."
+    (dropped,) = dropped_entries(made)
+    assert (dropped["columns"], dropped["many"], dropped["class"], dropped["justification"]) == (
+        "x_[0-9]", True, "X", "A template.",
+    )  # fmt: skip
+    schemas = SchemaSet(tables={"people": schema}, hierarchies={})
+    assert tables_kept_back(schemas, "controlled") == []
+    assert [entry["table"] for entry in tables_kept_back(schemas, "strict")] == ["people"]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
+import itertools
 import re
 
 import pyarrow as pa
@@ -8,10 +11,12 @@ import pytest
 
 from sensai_release.errors import IdentifierError
 from sensai_release.privacy.keyfile import RootKey
+from sensai_release.privacy.keys import frame
 from sensai_release.privacy.pseudonyms import (
     ALPHABET,
     Pseudonymiser,
     canonical,
+    looks_like_pseudonym,
     pseudonym_pattern,
     verify_check_character,
 )
@@ -34,18 +39,44 @@ def test_golden_pseudonyms() -> None:
     assert pseudonyms("SYN0001", identifier=SESSION) == {"SYN0001": GOLDEN_SESSION}
 
 
-GOLDEN_1 = "PAF0E1XD4EBN5NGAV4"
-GOLDEN_2 = "PFJN9G9A54J3787149"
-GOLDEN_SESSION = "SSCKZY5BTVP21N2GFF"
+GOLDEN_1 = "PAF0E1XD4EBN5NGAV8"
+GOLDEN_2 = "PFJN9G9A54J378714K"
+GOLDEN_SESSION = "SSCKZY5BTVP21N2GFA"
 
 
-def luhn32(text: str) -> str:
-    """The textbook algorithm, one character at a time."""
-    total = 0
-    for position, character in enumerate(reversed(text)):
-        code = ALPHABET.index(character) * (2 if position % 2 == 0 else 1)
-        total += code // 32 + code % 32
-    return ALPHABET[-total % 32]
+def times(one: int, two: int) -> int:
+    """The product in GF(32), by hand: carry-less multiplication, then reduction by a^5 + a^2 + 1."""
+    product = 0
+    for bit in range(5):
+        if two >> bit & 1:
+            product ^= one << bit
+    for bit in range(8, 4, -1):
+        if product >> bit & 1:
+            product ^= 0b100101 << (bit - 5)
+    return product
+
+
+def check_character(text: str) -> str:
+    """Horner's rule: the polynomial of all characters, this one last, is zero at a = 2."""
+    value = 0
+    for character in text:
+        value = times(value ^ ALPHABET.index(character), 2)
+    return ALPHABET[value]
+
+
+def test_body_is_base32_of_rfc_4648_in_another_alphabet() -> None:
+    assert base64.b32encode(b"foobar") == b"MZXW6YTBOI======"  # RFC 4648, section 10
+    info = frame([b"sensai-release", b"1", ROOT.key_id.encode(), b"STUDY", b"series", b"pseudonym", b"participant"])
+    key = hmac.digest(hmac.digest(bytes(32), ROOT.secret, "sha256"), info + b"\x01", "sha256")
+    digest = hmac.digest(key, frame([b"participant", b"SYN0001"]), "sha256")[:10]
+    rfc = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ALPHABET)
+    assert GOLDEN_1[1:-1] == base64.b32encode(digest).decode().translate(rfc)
+
+
+def test_alphabet_has_no_look_alikes() -> None:
+    assert sorted(set(ALPHABET)) == list(ALPHABET)
+    assert len(ALPHABET) == 32
+    assert not set(ALPHABET) & set("ILOU")
 
 
 def test_shape_and_check_character() -> None:
@@ -53,19 +84,37 @@ def test_shape_and_check_character() -> None:
     for text in made.values():
         assert re.fullmatch(pseudonym_pattern(PERSON), text)
         assert re.fullmatch(r"P[0-9A-HJKMNP-TV-Z]{17}", text)
-        assert text[-1] == luhn32(text[:-1])
+        assert text[-1] == check_character(text[:-1])
         assert verify_check_character(text)
     assert len(set(made.values())) == 299
 
 
-def test_check_character_finds_every_single_slip() -> None:
-    text = GOLDEN_1
+def with_check(body: str) -> str:
+    return body + check_character(body)
+
+
+# The last three: characters whose swap Luhn mod 32 would miss, equal characters, the largest code in every place.
+SLIPS = [GOLDEN_1, GOLDEN_SESSION, with_check("P0Z0Z0Z0Z0Z0Z0Z0Z"), with_check("P" + "0" * 16), with_check("Z" * 17)]
+
+
+@pytest.mark.parametrize("text", SLIPS)
+def test_check_character_finds_every_single_slip(text: str) -> None:
+    assert verify_check_character(text)
     for position in range(len(text)):
         for character in ALPHABET:
             if character != text[position]:
                 assert not verify_check_character(text[:position] + character + text[position + 1 :])
-    for bad in ("", "P", text[:-1], text + "0", text.lower(), text.replace(text[3], "U"), text[:-1] + "\n"):
+    for bad in ("", "P", text[:-1], text + "0", "U" + text[1:], text[:-1] + "\n", text[:-1] + " "):
         assert not verify_check_character(bad)
+    assert text == text.lower() or not verify_check_character(text.lower())
+
+
+@pytest.mark.parametrize("text", SLIPS)
+def test_check_character_finds_every_two_that_changed_places(text: str) -> None:
+    for one, two in itertools.combinations(range(len(text)), 2):
+        letters = list(text)
+        letters[one], letters[two] = letters[two], letters[one]
+        assert verify_check_character("".join(letters)) is (text[one] == text[two])
 
 
 def test_everything_that_should_separate_pseudonyms_does() -> None:
@@ -76,6 +125,29 @@ def test_everything_that_should_separate_pseudonyms_does() -> None:
     other = RootKey(secret=hashlib.sha256(b"other").digest(), key_id=ROOT.key_id)
     assert pseudonyms("A1", maker=Pseudonymiser(other, "STUDY", "series"))["A1"] != here
     assert pseudonyms("A1", identifier=SESSION)["A1"][1:] != here[1:]
+
+
+def test_recipients_share_nothing() -> None:
+    """Not a pseudonym, not an order, not with the series, and no recipient can be mistaken for a series."""
+    ids = [f"A{n}" for n in range(1, 200)]
+    makers = [
+        MAKER,
+        Pseudonymiser(ROOT, "STUDY", "series", recipient="lab"),
+        Pseudonymiser(ROOT, "STUDY", "series", recipient="clinic"),
+        Pseudonymiser(ROOT, "STUDY", "lab"),
+        Pseudonymiser(ROOT, "STUDY", "serieslab"),
+    ]
+    made = [pseudonyms(*ids, maker=maker) for maker in makers]
+    assert len({text[1:-1] for each in made for text in each.values()}) == len(ids) * len(makers)
+    assert len({tuple(each) for each in made}) == len(makers)  # the mapping is ordered by pseudonym
+    assert pseudonyms("SYN0001", maker=Pseudonymiser(ROOT, "STUDY", "series", recipient="")) == {"SYN0001": GOLDEN_1}
+
+
+def test_one_pseudonym_is_that_of_the_table() -> None:
+    assert MAKER.pseudonym_of(" syn0001", PERSON) == GOLDEN_1
+    assert looks_like_pseudonym(GOLDEN_1)
+    assert looks_like_pseudonym(GOLDEN_1[:-1] + "0")
+    assert not looks_like_pseudonym("SYN0001")
 
 
 @pytest.mark.parametrize("spelling", ["SYN0001", " syn0001 ", "SYN\uff10001", "Syn0001\u00a0"])
@@ -106,6 +178,31 @@ def test_canonical_form_decides(spelling: str) -> None:
         (["A1", "A1B"], "do not match"),
         (["A1 A2"], "do not match"),
         (["A1", "A1", "\u0391" + "1"], r"first row 3\) do not match"),
+        (["A1", "\uff21\uff11"], "two spellings"),
+        (["A2", "A\u00b2"], "two spellings"),  # superscript two
+        (["A1", "A\u2460"], "two spellings"),  # circled one
+        (["K1", "\u212a1"], "two spellings"),  # Kelvin sign
+        (["I1", "\u01311"], "two spellings"),  # dotless i, whose upper case is I
+        (["S1", "\u017f1"], "two spellings"),  # long s
+        (["FI1", "\ufb011"], "two spellings"),  # ligature
+        (["SS1", "\u00df1"], "two spellings"),
+        (["A1", "\u00a0A1\u3000"], "two spellings"),
+        (["A-0", "A-00"], "differ in leading zeros"),
+        (["A001", "A1"], "differ in leading zeros"),
+        (["\u04101"], "do not match"),  # Cyrillic A
+        (["A\u0661"], "do not match"),  # an Arabic digit
+        (["A1\u0301"], "do not match"),
+        (["A\u200d1"], "invisible"),
+        (["A\u20601"], "invisible"),
+        (["A1\u2066"], "invisible"),
+        (["A\u31641"], "invisible"),
+        (["A\ue0001"], "invisible"),  # private use
+        (["A1\u2028"], "invisible"),
+        (["A1\r"], "invisible"),
+        (["A" + "1" * 100_000], "do not match"),
+        (["A1.0"], "do not match"),
+        (["1E5"], "do not match"),
+        (["   "], "do not match"),
         (["A1", None, "A2", None], r"2 identifiers are missing \(first row 2\)"),
     ],
 )
@@ -116,6 +213,26 @@ def test_whatever_is_not_plainly_one_identifier_is_refused(ids: list[str | None]
     for raw in ids:
         if raw and raw.strip():
             assert raw not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "ids", "words"),
+    [
+        (r"[0-9.]+", ["17", "17.0"], "differ in a final .0"),
+        (r"[0-9.]+", ["17", "17.00"], "differ in a final .0"),
+        (r"[0-9.]+", ["017", "17"], "differ in leading zeros"),
+        (r"\d+", ["1", "\u0662"], "do not match"),
+        (r"\w+", ["A", "\u0410"], "do not match"),
+    ],
+)
+def test_a_lax_pattern_lets_no_two_look_alikes_through(pattern: str, ids: list[str], words: str) -> None:
+    with pytest.raises(IdentifierError, match=words):
+        pseudonyms(*ids, identifier=Identifier(kind="participant", prefix="P", pattern=pattern))
+
+
+def test_a_dot_is_no_fault_in_itself() -> None:
+    made = pseudonyms("1.1", "1.10", "10.1", identifier=Identifier(kind="p", prefix="P", pattern=r"[0-9.]+"))
+    assert len(set(made.values())) == 3
 
 
 def test_numbers_are_no_identifiers() -> None:

@@ -3,14 +3,18 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from jsonschema import Draft202012Validator
 
+from sensai_release.errors import ConfigurationError
 from sensai_release.privacy.classes import encode
-from sensai_release.privacy.risk import RiskReport, assess, wildcard_k
+from sensai_release.privacy.risk import RiskReport, assess
+from sensai_release.privacy.sizes import wildcard_k
 
 Row = tuple[Any, ...]
 
@@ -150,3 +154,113 @@ def test_wildcard_k_by_hand() -> None:
     assert wildcard_k([encode(table["a"])], 4) == 2
     assert wildcard_k([], 4) == 4
     assert wildcard_k([], 0) == 0
+
+
+def test_diversity_is_part_of_the_gate() -> None:
+    persons = pa.table({"a": ["x"] * 6 + ["y"] * 6, "stage": ["I"] * 6 + ["I", "II"] * 3, "visits": [1] * 12})
+
+    def of(**more: Any) -> RiskReport:
+        return assess(
+            persons, ["a"], ["stage", "visits"], k=5, max_suppressed=0, suppressed=0, sensitive=["stage"], **more
+        )
+
+    report = of(l=2)
+    assert {"name": "l_min", "value": 1, "limit": 2, "ok": False} in report.gate
+    assert not report.ok
+    assert of(l=1).ok
+    excepted = of(l=2, l_exceptions={"stage": "The same for nearly everybody."})
+    assert excepted.ok
+    assert "l_min" not in gate(excepted)
+    assert excepted.diversity is not None
+    assert excepted.diversity["attributes"][0]["exception"] == "The same for nearly everybody."
+    assert report.diversity is not None
+    assert [entry["limited"] for entry in report.diversity["attributes"]] == [True, False]
+    # A class of I alone lies a quarter from three quarters of I.
+    assert {"name": "t_max", "value": 0.25, "limit": 0.2, "ok": False} in of(t=0.2).gate
+    assert gate(of(t=0.25))["t_max"] is True
+    with pytest.raises(ConfigurationError, match="l_exceptions"):
+        of(l_exceptions={"visits": "No limit holds for it anyway."})
+
+
+def test_what_was_suppressed_is_told_by_the_search() -> None:
+    persons = pa.table({"a": ["x"] * 40})
+
+    def of(stated: dict[str, Any] | None) -> RiskReport:
+        return assess(persons, ["a"], [], k=5, max_suppressed=0.1, generalisation=stated)
+
+    report = of({"suppressed": "<10", "suppressed_within_limit": True})
+    assert report.ok
+    assert report.suppressed["persons"] == "<10"
+    assert {"name": "suppressed_persons", "value": "<10", "limit": 4, "ok": True} in report.gate
+    assert not of({"suppressed": "<10", "suppressed_within_limit": False}).ok
+    # A statement that does not say whether it is within the limit is none.
+    assert not of({"suppressed": "<10"}).ok
+    assert of({"suppressed": 0}).ok
+    assert of(None).ok
+
+
+def test_a_quasi_identifier_named_twice_is_refused() -> None:
+    persons = pa.table({"a": ["x"] * 12, "b": ["y"] * 12})
+    with pytest.raises(ConfigurationError, match="the quasi-identifier a twice"):
+        assess(persons, ["a", "b"], ["a"], k=5, max_suppressed=0, suppressed=0)
+
+
+def test_the_population_is_a_range_or_nothing() -> None:
+    persons = people(200, 3)
+    without = assess(persons, ["c0", "c1"], ["c2", "c3"], k=3, max_suppressed=0.1, suppressed=0)
+    assert without.population is not None
+    assert without.population["tier1"] is None
+    assert "cannot be estimated" in without.population["note"]
+    assert without.attack_risk is not None
+    assert without.attack_risk["all"]["journalist"] is None
+    known = assess(persons, ["c0", "c1"], ["c2", "c3"], k=3, max_suppressed=0.1, suppressed=0, population=4000)
+    assert known.population is not None
+    low, high = known.population["all"]["range"]
+    assert 0 <= low <= high <= 1
+    assert known.population["sampling_fraction"] == 0.05
+    assert known.attack_risk is not None
+    assert 0 < known.attack_risk["all"]["journalist"]["mean"] <= known.attack_risk["all"]["journalist"]["max"] <= 1
+    with pytest.raises(ConfigurationError, match="smaller than the release"):
+        assess(persons, ["c0"], [], k=3, max_suppressed=0.1, suppressed=0, population=199)
+
+
+@pytest.mark.parametrize("count", [0, 3, 40, 300])
+@pytest.mark.parametrize("population", [None, 3000])
+def test_the_report_obeys_its_schema(count: int, population: int | None) -> None:
+    text = files("sensai_release.release").joinpath("risk.schema.json").read_text(encoding="utf-8")
+    validator = Draft202012Validator(json.loads(text))
+    validator.check_schema(json.loads(text))
+    report = assess(
+        people(count, count),
+        ["c0", "c1"],
+        ["c2", "c3"],
+        k=3,
+        max_suppressed=0.1,
+        suppressed=0,
+        sensitive=["c2"],
+        l=2,
+        t=0.5,
+        population=population,
+    )
+    document = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert [error.message for error in validator.iter_errors(document)] == []
+    assert list(validator.iter_errors(document | {"extra": 1}))
+    assert RiskReport.from_dict(document).to_dict() == document
+
+
+def test_a_report_of_an_earlier_version_can_be_read() -> None:
+    report = assess(people(50, 1), ["c0"], ["c1"], k=3, max_suppressed=0.1, suppressed=0)
+    new = ("diversity", "suda", "attack_risk", "population")
+    document = {name: value for name, value in report.to_dict().items() if name not in new}
+    old = RiskReport.from_dict(document)
+    assert old.ok is report.ok
+    assert old.suda is None
+    assert RiskReport.from_dict(document | {"linkability": {"ok": True}}) == old
+
+
+def test_the_number_of_classes_does_not_tell_of_few() -> None:
+    persons = pa.table({"a": [str(n) for n in range(37)] + ["same"] * 3})
+    report = assess(persons, ["a"], [], k=2, max_suppressed=0, suppressed=0)
+    assert report.attack_risk is not None
+    assert report.attack_risk["tier1"]["prosecutor"] == {"max": 1.0, "mean": ">0.75", "above_threshold": ">30"}
+    assert report.attack_risk["tier1"]["marketer"]["within_release"] == ">0.75"

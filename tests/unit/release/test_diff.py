@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from sensai_release.errors import ReleaseFormatError
 from sensai_release.release.diff import diff_releases
+from sensai_release.release.pages import render_page
 
 Tables = dict[str, pa.Table]
 Write = Callable[..., Path]
@@ -35,6 +36,8 @@ def test_a_copy_is_identical(tables: Tables, write_release: Write, tmp_path: Pat
     assert found.same_data
     assert found.to_dict()["participants"] == {"added": 0, "removed": 0}
     assert found.files.unchanged == len([path for path in old.rglob("*") if path.is_file()])
+    (new / "manifest.tlog-proof").write_text("x", encoding="utf-8")
+    assert not diff_releases(old, new).files.signatures_changed
     (new / "manifest.dsse.json").write_text("{}", encoding="utf-8")
     signed = diff_releases(old, new)
     assert signed.identical
@@ -201,6 +204,124 @@ def test_the_report_holds_no_value(tables: Tables, write_release: Write, shrink:
         tables["participants"]["participant_id"].to_pylist() + tables["sessions"]["session_id"].to_pylist()
     ):
         assert pseudonym not in text
+
+
+def with_scores(tables: Tables, change: Callable[[int, float], float], persons: int = 24) -> Tables:
+    """The windows after a change of the first persons' scores (six windows a person)."""
+    scores = tables["face_windows"]["AU04_r_mean"].to_numpy().copy()
+    for row in range(persons * 6):
+        scores[row] = change(row, scores[row])
+    return tables | {"face_windows": with_column(tables["face_windows"], "AU04_r_mean", pa.array(scores))}
+
+
+def test_which_way_cells_went_and_how_far(tables: Tables, write_release: Write) -> None:
+    new = with_scores(tables, lambda row, score: score + (0.5 if row % 2 else -0.25))
+    change = diff_releases(write_release(tables), write_release(new, "1.1.0")).tables["face_windows"].changes
+    assert change == {
+        "AU04_r_mean": {"ways": {"up": 72, "down": 72}, "mean_size": 0.38, "mean_difference": 0.12}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("few", "shown"), [(9, {"up": ">=10", "vanished": "<10"}), (24, {"up": 72, "vanished": 72})])
+def test_a_way_of_few_persons_hides_the_others(
+    tables: Tables, write_release: Write, few: int, shown: dict[str, Any]
+) -> None:
+    new = with_scores(tables, lambda row, score: float("nan") if row % 2 and row < few * 6 else score + 1)
+    change = diff_releases(write_release(tables), write_release(new, "1.1.0")).tables["face_windows"].changes
+    assert change["AU04_r_mean"]["ways"] == shown
+
+
+def test_no_way_and_no_size_where_few_persons_changed(tables: Tables, write_release: Write) -> None:
+    new = with_scores(tables, lambda _, score: score + 1, persons=9)
+    found = diff_releases(write_release(tables), write_release(new, "1.1.0"))
+    assert found.tables["face_windows"].changes == {
+        "AU04_r_mean": {"ways": {}, "mean_size": None, "mean_difference": None}
+    }
+    assert found.shifts["columns"] == []
+    assert found.shifts["withheld"] == ["face_windows.AU04_r_mean"]
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+def test_a_distribution_that_shifted(tables: Tables, write_release: Write, coarse: bool) -> None:
+    new = with_scores(tables, lambda _, score: score + 3)
+    found = diff_releases(write_release(tables), write_release(new, "1.1.0"), coarse=coarse).shifts
+    (entry,) = found["columns"]
+    assert (entry["table"], entry["column"], entry["label"]) == ("face_windows", "AU04_r_mean", False)
+    assert (entry["test"], entry["measure"], entry["shifted"]) == ("kolmogorov_smirnov", "cliffs_delta", True)
+    assert entry["effect"] > 0.8
+    # A published report gives ranges: an exact statistic is a ratio of small numbers of persons.
+    assert (entry["p"], entry["statistic"]) == ("<0.001", None) if coarse else entry["p"] < 0.001
+
+
+def test_a_label_that_shifted(tables: Tables, write_release: Write) -> None:
+    old = write_release(tables)
+    tables["participants"] = with_column(tables["participants"], "group", pa.array(["pain"] * 24))
+    found = diff_releases(old, write_release(tables, "1.1.0")).shifts["columns"]
+    assert [(entry["column"], entry["label"], entry["test"]) for entry in found] == [("group", True, "chi_square")]
+    assert found[0]["effect"] == pytest.approx(0.58)  # sqrt(16 / 48), 24 and 12 persons of 24
+    assert found[0]["shifted"]
+
+
+@pytest.mark.parametrize("gone", [1, 9, 15])
+def test_no_shift_where_few_differ_or_few_are_left(
+    tables: Tables, write_release: Write, shrink: Shrink, gone: int
+) -> None:
+    found = diff_releases(write_release(tables), write_release(shrink(tables, gone), "2.0.0")).shifts
+    assert found["columns"] == []
+    assert "participants.group" in found["withheld"]
+
+
+def test_sessions_policy_and_answers(tables: Tables, write_release: Write, shrink: Shrink) -> None:
+    releases = [write_release(tables), write_release(shrink(tables, 12), "2.0.0")]
+    for number, root in enumerate(releases):
+        (root / "reports").mkdir()
+        (root / "reports" / "policy.json").write_text(json.dumps({"k": 5 - number}), encoding="utf-8")
+        answers = [
+            {"question": "M1", "kind": "recorded", "text": "The same.", "source": None},
+            {"question": "C2", "kind": "computed", "text": f"{number}", "source": None},
+            {"question": f"N{number}", "kind": "open", "text": "", "source": None},
+        ]
+        (root / "datasheet.json").write_text(json.dumps({"answers": answers}), encoding="utf-8")
+    found = diff_releases(*releases).to_dict()
+    assert found["sessions"] == {"added": 0, "removed": 24}
+    assert [(change["field"], change["loosened"]) for change in found["policy"]] == [("k", True)]
+    assert found["answers"] == [
+        {"question": "C2", "old": "computed", "new": "computed"},
+        {"question": "N1", "old": None, "new": "open"},
+        {"question": "N0", "old": "open", "new": None},
+    ]
+
+
+def test_linkability_before_and_after(tables: Tables, write_release: Write) -> None:
+    gate = {"name": "linkability_rank1", "ok": False, "status": "failed", "value": 0.3, "limit": 0.09}
+    risk = {"ok": False, "k_min": 5, "gate": [], "linkability": {"gate": [gate], "sets": []}}
+    old = write_release(tables, risk={"ok": True, "k_min": 5, "gate": [], "linkability": None})
+    found = diff_releases(old, write_release(tables, "1.1.0", risk=risk)).risk
+    assert "linkability" not in found["before"]
+    assert found["after"]["linkability"] == [gate]
+
+
+def test_a_candidate_can_be_the_later_one(tables: Tables, write_release: Write, shrink: Shrink) -> None:
+    old, new = write_release(tables), write_release(shrink(tables, 12), "2.0.0")
+    (new / "manifest.json").unlink()
+    payload = {"predicate": {"series": "sensai-dbd", "synthetic": True}, "inputs": {}}
+    (new / "payload.json").write_text(json.dumps(payload), encoding="utf-8")
+    found = diff_releases(old, new)
+    assert (found.old, found.new, found.participants["removed"]) == ("1.0.0", "candidate", 12)
+    assert "payload.json" not in found.files.added
+    with pytest.raises(ReleaseFormatError, match="not a release directory"):
+        diff_releases(new, old)
+
+
+def test_the_page_shows_markup_as_text(tables: Tables, dictionaries: Any, write_release: Write) -> None:
+    old = write_release(tables)
+    hostile = "<script>alert(1)</script>"
+    dictionaries["face_windows"]["columns"][2]["unit"] = hostile
+    new = write_release(with_scores(tables, lambda _, score: score + 1), "1.1.0", dictionaries=dictionaries)
+    page = render_page("diff.html.j2", report=diff_releases(old, new).to_dict(), synthetic=True)
+    assert hostile not in page
+    assert "&lt;script&gt;" in page
+    assert "AU04_r_mean" in page
 
 
 class TestRefusals:

@@ -20,6 +20,8 @@ from sensai_release.release.manifest import (
     MANIFEST,
     UNLISTED,
     build_statement,
+    check_schema,
+    checked_bytes,
     parse_statement,
     sha256sums,
 )
@@ -166,6 +168,67 @@ def test_the_predicate_is_checked_and_not_quoted(tmp_path: Path, name: str, valu
     with pytest.raises(ReleaseFormatError, match=f"predicate.{name}") as caught:
         build_statement(tmp_path, {**PREDICATE, name: value})
     assert str(value) not in str(caught.value)
+
+
+def by_the_libraries(document: Any) -> bytes:
+    check_schema(document, "manifest.schema.json", MANIFEST)
+    return canonical_json(document)
+
+
+def outcome(check: Callable[[Any], bytes], document: Any) -> bytes | str:
+    try:
+        return check(document)
+    except ReleaseFormatError as error:
+        return str(error)
+
+
+NO_DIGESTS: list[Any] = [{}, None, "0" * 64, ["sha256"]]
+ODD_ENTRIES: list[Callable[[dict[str, Any]], Any]] = [
+    lambda item: None,
+    *(lambda item, name=name: item.update(name=name)
+      for name in ["é", "\u017f", '"', "\\", "\n", "\x7f", "\u2028", "a//b", "", "x" * 1001, 5, None, True, ["a"], {}]),
+    *(lambda item, digest=digest: item.update(digest={"sha256": digest})
+      for digest in ["A" * 64, "0" * 63, "0" * 65, "0" * 64 + "\n", "\u0660" * 64, None, 5]),
+    *(lambda item, digest=digest: item.update(digest=digest) for digest in NO_DIGESTS),
+    *(lambda item, size=size: item["annotations"].update(size=size)
+      for size in [-1, 0, 1.0, 1.5, 1e16, 2**53 - 1, 2**53, True, "1", None]),
+    *(lambda item, kind=kind: item.update(mediaType=kind) for kind in ["text/é", "text/csv;x", "text/csv\n", None]),
+    lambda item: item.update(extra=1),
+    lambda item: item["annotations"].update(extra=1),
+    lambda item: item["digest"].update(md5="0"),
+    lambda item: item.pop("mediaType"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("position", [0, 3])
+@pytest.mark.parametrize("change", ODD_ENTRIES)
+def test_the_short_way_says_what_the_libraries_say(position: int, change: Callable[[Any], Any], tmp_path: Path) -> None:
+    fill(tmp_path)
+    document = build_statement(tmp_path, {**PREDICATE, "note": {"b": [1e21, "é\x7f\u2028"], "a": 0.5}}).to_dict()
+    change(document["subject"][position])
+    assert outcome(checked_bytes, document) == outcome(by_the_libraries, document)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.update(subject=[]), lambda d: d.update(subject={}), lambda d: d.update(subject="x"),
+        lambda d: d.update(subject=[1]), lambda d: d.pop("subject"), lambda d: d.update(zz=1),
+        lambda d: d.update(_type=1),
+        lambda d: d.update(predicate=None), lambda d: d["predicate"].update(note=float("nan")),
+        lambda d: d["predicate"].update(note=2**53), lambda d: d["predicate"].update(version="1"),
+    ],
+)  # fmt: skip
+def test_the_short_way_refuses_what_the_libraries_refuse(change: Callable[[Any], Any], tmp_path: Path) -> None:
+    fill(tmp_path)
+    document = build_statement(tmp_path, PREDICATE).to_dict()
+    change(document)
+    assert outcome(checked_bytes, document) == outcome(by_the_libraries, document)
+
+
+@pytest.mark.parametrize("document", [None, [], "x", 1, {}])
+def test_what_is_no_statement_is_refused(document: Any) -> None:
+    assert outcome(checked_bytes, document) == outcome(by_the_libraries, document)
 
 
 def changed(document: dict[str, Any], change: Callable[[dict[str, Any]], Any]) -> bytes:

@@ -11,13 +11,18 @@ from typing import Any
 import jinja2
 import pyarrow as pa
 import pytest
+import risk_kit
 
-from sensai_release.release.datasheet import build_datasheet, load_answers, render_html
+from sensai_release.release.answers import load_answers
+from sensai_release.release.datasheet import build_datasheet
+from sensai_release.release.datasheet_pages import render_html
 from sensai_release.release.diff import diff_releases
 from sensai_release.release.facts import Facts, compute_facts, study_context
 from sensai_release.release.pages import number, percent, render_page
-from sensai_release.release.pages.plots import bar, histogram, strip, tenths
+from sensai_release.release.pages import risk as ordered
+from sensai_release.release.pages.plots import bar, histogram, interval, scale, strip, tenths
 from sensai_release.release.pages.recordings import SHORT, orders
+from sensai_release.release.published import published_risk
 from sensai_release.release.tables import ReleasedTables
 from sensai_release.table.documents import load_yaml
 from sensai_release.table.findings import ColumnRange, Finding, RecordingCount, TableCount, ValidationReport
@@ -28,7 +33,7 @@ Write = Callable[..., Path]
 WORKSPACE = Path(__file__).parents[3]
 STUDY = {"id": "SENSAI-DBD", "title": "A study"}
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
-VOID = {"meta", "link", "br", "img", "input", "hr", "rect", "line"}
+VOID = {"meta", "link", "br", "img", "input", "hr", "rect", "line", "circle"}
 
 
 class Outline(HTMLParser):
@@ -127,13 +132,15 @@ def datasheet_page(facts: Facts) -> str:
     return render_html(build_datasheet(answers, facts, title="Title", synthetic=True, version="1.0.0"), study=STUDY)
 
 
-@pytest.fixture(params=["validation", "risk", "diff", "datasheet"])
+@pytest.fixture(params=["validation", "risk", "whole_risk", "old_risk", "diff", "datasheet"])
 def page(request: pytest.FixtureRequest) -> str:
     if request.param == "datasheet":
         text: str = request.getfixturevalue("datasheet_page")
         return text
     reports = {"validation": validation, "risk": risk, "diff": lambda: request.getfixturevalue("difference")}
-    return render_page(f"{request.param}.html.j2", report=reports[request.param](), synthetic=True, study=STUDY)
+    reports |= {"whole_risk": risk_kit.report, "old_risk": risk_kit.old_form}
+    template = request.param.rpartition("_")[2]
+    return render_page(f"{template}.html.j2", report=reports[request.param](), synthetic=True, study=STUDY)
 
 
 class TestEveryPage:
@@ -301,13 +308,162 @@ class TestOrders:
         assert [entry["file"][-1] for entry in orders(entries)[0].entries] == ["1", "2", "3"]
 
 
-def test_risk_page_tells_both_verdicts() -> None:
-    assert "at least 6 persons" in render_page("risk.html.j2", report=risk(), synthetic=True)
-    refused = risk(ok=False, generalisation={"found": False, "nodes": 30, "loss": None, "suppressed": 0, "levels": []})
-    text = render_page("risk.html.j2", report=refused, synthetic=True)
-    assert "The gate is not passed" in text
-    assert "No choice of levels passes" in text
-    assert "anonymous" not in text.lower()
+def risk_page(report: dict[str, Any]) -> str:
+    return render_page("risk.html.j2", report=report, synthetic=True)
+
+
+def section(page: str, name: str) -> str:
+    """What stands below a heading of the second level."""
+    return page.split(f'<h2 id="{name}">')[1].split("<h2 ")[0]
+
+
+def hostile(value: Any) -> Any:
+    """Every text of a report made hostile, save those that the page looks up."""
+    if isinstance(value, dict):
+        looked_up = ("status", "kind", "score", "joined_by", "measure", "reason", "change")
+        return {key: item if key in looked_up else hostile(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [hostile(item) for item in value]
+    return value + HOSTILE if isinstance(value, str) and value[:1] not in "<>" else value
+
+
+class TestRiskPage:
+    def test_tells_both_verdicts(self) -> None:
+        assert "at least 6 persons" in risk_page(risk())
+        choice: dict[str, Any] = {"found": False, "nodes": 30, "loss": None, "suppressed": 0, "levels": []}
+        text = risk_page(risk(ok=False, generalisation=choice))
+        assert "The gate is not passed" in text
+        assert "No choice of levels passes" in text
+
+    @pytest.mark.parametrize("make", [risk, risk_kit.report, risk_kit.old_form, risk_kit.unassessed])
+    def test_never_promises_too_much(self, make: Callable[[], dict[str, Any]]) -> None:
+        for report in (make(), make() | {"waived": ["linkability"]}):
+            assert "anonymous" not in risk_page(report).lower()
+
+    def test_every_gate_has_its_value_limit_and_verdict_in_words(self) -> None:
+        report = risk_kit.report()
+        rows = section(risk_page(report), "gates").split("<tr>")[2:]
+        gates = [*report["gate"], *report["linkability"]["gate"], *report["series"]["gate"]]
+        assert len(rows) == len(gates) == 9
+        for row, gate in zip(rows, gates, strict=True):
+            assert ("not passed" in row) is (gate["ok"] is False)
+            assert f" {number(gate['limit'])}<" in row
+            assert gate["name"].replace("_", " ") not in row
+        assert rows[-1].count("at least 5") == 1
+        assert rows[-2].count("at most 0.2") == 1
+
+    def test_what_cannot_be_assessed_is_never_passed(self) -> None:
+        text = risk_page(risk_kit.unassessed())
+        assert "The gate is passed" not in text
+        assert "not all could be assessed" in text
+        lines = [line for line in ordered.gates(risk_kit.unassessed()) if line.state == "cannot_assess"]
+        assert [line.verdict for line in lines] == ["cannot be assessed"] * 2
+        assert section(text, "gates").count("cannot be assessed") == 2
+        assert "passed" not in section(text, "linkability")
+        assert "no person has several sessions" in section(text, "linkability")
+
+    def test_a_gate_may_stop_what_cannot_be_assessed(self) -> None:
+        report = risk_kit.unassessed()
+        for gate in report["linkability"]["gate"]:
+            gate["ok"] = False
+        text = risk_page(report | {"ok": False})
+        assert "The gate is not passed" in text
+        assert section(text, "gates").count("stops the release") == 2
+        assert "not passed" not in section(text, "gates")
+
+    def test_earlier_releases_that_cannot_be_joined_are_not_passed(self) -> None:
+        report = risk_kit.report()
+        report["series"] |= {"releases": report["series"]["releases"][1:], "gate": [], "together": None}
+        assert [line.state for line in ordered.gates(report)][-1] == "cannot_assess"
+        report["series"] |= {"releases": [], "findings": []}
+        assert len(ordered.gates(report)) == 8
+        assert "no earlier release" in section(risk_page(report), "series")
+
+    def test_waivers_stand_beside_their_gates_alone(self) -> None:
+        text = risk_page(risk_kit.report() | {"waived": ["linkability"]})
+        assert "Not all gates are passed" in text
+        assert section(text, "gates").count("a reviewer waived it") == 2
+        assert "a reviewer waived it" not in risk_page(risk_kit.report())
+
+    def test_column_groups_come_most_telling_first(self) -> None:
+        found = section(risk_page(risk_kit.report()), "linkability").split("Which columns do it")[1]
+        names = re.findall(r'<th scope="row">features: (feature_[0-9])<small>', found)
+        assert names[0] == "feature_0"
+        assert sorted(names) == [f"feature_{n}" for n in range(6)]
+        rates = [entry["rank1"]["value"] for entry in ordered.sets_of(risk_kit.report()["linkability"], "group")]
+        assert rates == sorted(rates, reverse=True)
+
+    def test_many_column_groups_are_folded(self) -> None:
+        report = risk_kit.report()
+        group = next(entry for entry in report["linkability"]["sets"] if entry["kind"] == "group")
+        report["linkability"]["sets"] += [group | {"name": f"t: more {n}"} for n in range(20)]
+        assert "14 more column groups" in risk_page(report)
+
+    def test_says_what_was_given_up_and_what_would_pass(self) -> None:
+        text = risk_page(risk_kit.report())
+        met = section(text, "met")
+        assert "those of the last release" in met
+        assert "61.0 %" in met
+        assert "&lt;10" in met
+        assert "leave out" in section(text, "linkability")
+
+    def test_collusion_is_told_by_way_and_by_table(self) -> None:
+        text = section(risk_page(risk_kit.report()), "linkability").split("Two recipients")[1]
+        rows = re.findall(r'<th scope="row">([^<]+)</th>', text)
+        assert [row.split()[1] for row in rows[:4]] == ["the", "the", "the", "all"]
+        assert rows[4:] == ["features"]
+
+    def test_an_old_report_says_what_it_lacks(self) -> None:
+        text = risk_page(risk_kit.old_form())
+        assert "This report says nothing of: " + ", ".join(ordered.SECTIONS.values()) in text
+        for absent in ("attack", "linkability", "series", "utility"):
+            assert f'id="{absent}"' not in text
+        assert "Information gone" not in text.replace("Information gone is", "")
+        assert "Linkability was not measured" in text
+
+    @pytest.mark.parametrize("name", sorted(ordered.SECTIONS))
+    def test_any_section_may_be_missing_or_empty(self, name: str) -> None:
+        for report in ({k: v for k, v in risk_kit.report().items() if k != name}, risk_kit.report() | {name: None}):
+            assert ordered.SECTIONS[name] in section(risk_page(report), "gates")
+
+    def test_the_copy_in_a_release_can_be_shown(self) -> None:
+        text = risk_page(published_risk(risk_kit.report(), max_suppressed=0.05))
+        assert "&gt;70" in section(text, "alone")
+
+    def test_every_text_of_a_report_is_escaped(self) -> None:
+        text = risk_page(hostile(risk_kit.report()))
+        assert text.count("&lt;script&gt;") > 100
+        assert "<script" not in text
+        assert "<img" not in text
+
+    def test_utility_is_told_in_few_lines(self) -> None:
+        report = risk_kit.report()
+        text = section(risk_page(report), "utility")
+        assert text.count("<caption>") == 2
+        assert "4 of 4 columns lost something" in text
+        found = {entry.estimate: entry for entry in ordered.overlaps(report["utility"]["intervals"])}
+        assert list(found) == ["mean", "slope of pain_scores.nrs", "slope of participants.group"]
+        assert sum(found["mean"].tenths) == pytest.approx(100, abs=3)
+        assert found["mean"].least == min(
+            e["overlap"] for e in report["utility"]["intervals"] if e["estimate"] == "mean"
+        )
+
+    def test_a_model_without_a_number_is_a_dash(self) -> None:
+        report = risk_kit.report()
+        report["utility"]["models"][0]["source"]["random"] = {"value": None, "low": None, "high": None}
+        report["utility"]["propensity"] = None
+        assert risk_page(report)
+
+
+@pytest.mark.parametrize(
+    ("values", "span"),
+    [
+        ([], (0.0, 0.05)), ([0.0, None], (0.0, 0.05)), ([0.06], (0.0, 0.1)), ([0.3], (0.0, 0.5)), ([0.9], (0.0, 1.0)),
+        ([-0.2, 0.4], (-0.5, 0.5)), ([-7.0, 0.6], (-1.0, 1.0)),
+    ],
+)  # fmt: skip
+def test_a_span_holds_its_values(values: list[float | None], span: tuple[float, float]) -> None:
+    assert ordered.reach(values) == span
 
 
 def test_diff_page_without_a_list_of_files(difference: dict[str, Any]) -> None:
@@ -319,7 +475,7 @@ def test_diff_page_without_a_list_of_files(difference: dict[str, Any]) -> None:
 
 def test_datasheet_page_holds_57_questions(datasheet_page: str) -> None:
     assert len(re.findall('<article class="question"', datasheet_page)) == 57
-    assert "24 participants with 48 recording sessions" in datasheet_page
+    assert "at least 20 participants with at least 40 recording sessions" in datasheet_page
     assert "Recorded in the registration NCT07262632." in datasheet_page
 
 
@@ -331,6 +487,27 @@ class TestPlots:
     @pytest.mark.parametrize(("share", "width"), [(0.0, "0.00"), (0.123, "12.30"), (1.0, "100.00"), (7.0, "100.00")])
     def test_a_bar_is_as_wide_as_its_share(self, share: float, width: str) -> None:
         assert f'class="mark" width="{width}"' in bar(share)
+
+    def test_an_interval_keeps_its_places_and_its_words(self) -> None:
+        drawn = interval(0.5, 0.25, 0.75, title="T", band=(0.1, 0.3), marks=[("limit", 0.9)], kind="bad")
+        assert '<circle class="dot" cx="50.00%"' in drawn
+        assert '<line class="whisker" x1="25.00%" x2="75.00%"' in drawn
+        assert '<rect class="band" x="10.00%" y="8%" width="20.00%"' in drawn
+        assert '<line class="limit" x1="90.00%" x2="90.00%"' in drawn
+        assert 'class="interval is-bad" role="img" aria-label="T"' in drawn
+
+    def test_what_lies_outside_a_span_is_drawn_at_its_end(self) -> None:
+        drawn = interval(-3.0, -9.0, 0.5, title="T", span=(-1.0, 1.0))
+        assert '<circle class="dot" cx="0.00%"' in drawn
+        assert '<line class="whisker" x1="0.00%" x2="75.00%"' in drawn
+
+    def test_an_interval_without_a_value_has_no_dot(self) -> None:
+        assert "dot" not in interval(None, title="T")
+        assert "whisker" not in interval(0.5, title="T")
+
+    def test_a_scale_has_three_numbers(self) -> None:
+        assert re.findall(">([^<]+)</text>", scale((-0.5, 1.0))) == ["-0.5", "0.25", "1"]
+        assert re.findall(">([^<]+)</text>", scale((0.0, 0.05), percent=True)) == ["0 %", "2.5 %", "5 %"]
 
     def test_masked_columns_are_all_of_one_height(self) -> None:
         drawn = histogram([("a", "<10"), ("b", ">=10"), ("c", 40)], title="T", axis="A")

@@ -43,8 +43,8 @@ def test_nobody_else_sees_it_while_it_is_built(tmp_path: Path) -> None:
     seen: list[int] = []
 
     def look(root: Path) -> None:
-        seen.append(stat.S_IMODE(root.stat().st_mode))
-        assert root.parent == tmp_path
+        seen.append(stat.S_IMODE(root.parent.stat().st_mode))
+        assert root.parent.parent == tmp_path
         assert not tmp_path.joinpath("out").exists()
 
     publish_directory(look, tmp_path / "out")
@@ -129,11 +129,53 @@ def test_everything_is_synced_inside_out_before_the_rename(tmp_path: Path, monke
 
     monkeypatch.setattr(os, "fsync", record)
     publish_directory(build, tmp_path / "out")
-    order = [name if not name.startswith(".tmp-out-") else "root" for name, _ in synced]
-    assert sorted(order) == sorted(["deep.txt", "b", "a", "top.txt", "root", tmp_path.name])
-    assert order.index("deep.txt") < order.index("b") < order.index("a") < order.index("root")
-    assert order.index("top.txt") < order.index("root")
-    assert [published for _, published in synced] == [False] * 5 + [True]
+    order = [name for name, _ in synced]
+    assert sorted(order) == sorted(["deep.txt", "b", "a", "top.txt", "out", tmp_path.name, tmp_path.parent.name])
+    assert order.index("deep.txt") < order.index("b") < order.index("a") < order.index("out")
+    assert order.index("top.txt") < order.index("out")
+    assert [published for _, published in synced] == [False] * 5 + [True] * 2
+
+
+def test_what_does_not_stand_the_check_is_not_published(tmp_path: Path) -> None:
+    def refuse(root: Path) -> None:
+        assert stat.S_IMODE(root.joinpath("top.txt").stat().st_mode) == 0o644
+        assert not tmp_path.joinpath("out").exists()
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        publish_directory(build, tmp_path / "out", check=refuse)
+    assert names(tmp_path) == []
+
+
+def break_sync_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets fsync of `folder` fail: the disk breaks when the new name should be made to last."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink() == folder:
+            raise OSError(errno.EIO, "broken")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def test_what_may_not_be_on_disk_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_sync_of(tmp_path, monkeypatch)
+    with pytest.raises(OSError, match="broken"):
+        publish_directory(build, tmp_path / "out")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("old", [b"old", None])
+def test_the_old_file_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bytes | None) -> None:
+    path = tmp_path / "file.json"
+    if old is not None:
+        path.write_bytes(old)
+    break_sync_of(tmp_path, monkeypatch)
+    with pytest.raises(OSError, match="broken"):
+        write_atomic(path, b"new")
+    assert names(tmp_path) == ([] if old is None else ["file.json"])
+    assert old is None or path.read_bytes() == old
 
 
 @pytest.mark.parametrize(
@@ -161,7 +203,7 @@ from pathlib import Path
 from sensai_release.release.publish import publish_directory
 def build(root):
     (root / "half.txt").write_text("half")
-    print(root.name, flush=True)
+    print(root.parent.name, flush=True)
     time.sleep(60)
 publish_directory(build, Path(sys.argv[1]) / "out")
 """
@@ -195,6 +237,26 @@ def test_leftovers_of_write_atomic_are_cleared_and_other_files_kept(tmp_path: Pa
     assert clear_leftovers(tmp_path) == 1
     assert ".tmp-trust.json-0123456789abcdef" not in names(tmp_path)
     assert len(names(tmp_path)) == 4
+
+
+def test_write_atomic_leaves_nothing_inside_a_release(tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    release.mkdir()
+    stray = tmp_path / ".tmp-envelope.json-0123456789abcdef"
+    stray.write_text("of a process that died")
+    write_atomic(release / "envelope.json", b"one", outside=release)
+    write_atomic(release / "envelope.json", b"two", outside=release)
+    assert names(tmp_path) == ["release"]
+    assert names(release) == ["envelope.json"]
+    assert release.joinpath("envelope.json").read_bytes() == b"two"
+
+
+def test_write_atomic_replaces_no_folder(tmp_path: Path) -> None:
+    tmp_path.joinpath("file.json").mkdir()
+    with pytest.raises(OSError):
+        write_atomic(tmp_path / "file.json", b"one")
+    assert names(tmp_path) == ["file.json"]
+    assert names(tmp_path / "file.json") == []
 
 
 def test_write_atomic_replaces_with_mode(tmp_path: Path) -> None:

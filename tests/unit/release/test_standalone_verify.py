@@ -24,11 +24,13 @@ from release_kit import PREDICATE, REVIEWER, STEWARD, STRANGER, TRUST, Key, fill
 
 from sensai_release.privacy.key_strength import SMALL_ORDER_ENCODINGS
 from sensai_release.release import dsse
+from sensai_release.release.inventory import is_plain_path
 from sensai_release.release.sealing import countersign_release, seal_release
 from sensai_release.release.trust import Trust, write_trust
 from sensai_release.release.verify import verify_release
 
 SOURCE = Path(dsse.__file__).with_name("standalone") / "verify.py"
+VALID = "valid, freshness unknown"
 
 
 def load() -> ModuleType:
@@ -68,6 +70,14 @@ RFC_8032 = [
         (
             "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc0"
             "27beceea1ec40a"
+        ),
+    ),
+    (
+        "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
+        hashlib.sha512(b"abc").hexdigest(),
+        (
+            "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b58909351fc9ac90b3ecfdfbc7c66431e0303dca179c138ac17ad9"
+            "bef1177331a704"
         ),
     ),
 ]
@@ -118,6 +128,72 @@ def test_signatures_that_must_not_verify(signature: bytes) -> None:
     assert not standalone.ed25519_verifies(STEWARD.public, MESSAGE, signature)
 
 
+# Points of order 2, 4 and 8, and the identity, to be added to the points of a good key or signature.
+TORSION = [point for data in sorted(SMALL_ORDER_ENCODINGS) if (point := standalone.decode_point(data)) is not None]
+SECRET = int.from_bytes(hashlib.sha512(b"synthetic").digest(), "little") % ORDER
+
+
+def encode(point: Any) -> bytes:
+    x, y = (value * pow(point[2], -1, PRIME) % PRIME for value in point[:2])
+    return little(y | (x & 1) << 255)
+
+
+def made_signature(public: bytes, nonce: Any, secret: int, number: int, message: bytes) -> bytes:
+    """R, and S = number + k * secret: what the owner of the secret can make out of points of their own choice."""
+    first = encode(nonce)
+    k = int.from_bytes(hashlib.sha512(first + public + message).digest(), "little")
+    return first + little((number + k * secret) % ORDER)
+
+
+def test_there_are_eight_points_of_small_order() -> None:
+    assert len({encode(point) for point in TORSION}) == 8
+
+
+@pytest.mark.parametrize("torsion", TORSION)
+def test_a_signature_with_a_part_of_small_order_holds_only_without_the_factor(torsion: Any) -> None:
+    """The equation without the factor 8, as OpenSSL has it: both sides must judge alike on what they could judge apart.
+
+    Such signatures fit the equation with the factor 8 always, and the one without only if the parts cancel.
+    """
+    nonce = standalone.add_points(standalone.multiply(7, standalone.BASE), torsion)
+    plain = encode(standalone.multiply(SECRET, standalone.BASE))
+    mixed = encode(standalone.add_points(standalone.multiply(SECRET, standalone.BASE), torsion))
+    outcomes = set()
+    for public in (plain, mixed):
+        for number in range(8):
+            message = b"message %d" % number
+            for start in (nonce, standalone.multiply(7, standalone.BASE)):
+                signature = made_signature(public, start, SECRET, 7, message)
+                try:
+                    Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+                    expected = True
+                except InvalidSignature:
+                    expected = False
+                assert standalone.ed25519_verifies(public, message, signature) is expected
+                outcomes.add(expected)
+    assert outcomes == ({True} if encode(torsion) == little(1) else {True, False})
+
+
+@pytest.mark.parametrize("public", sorted(SMALL_ORDER_ENCODINGS))
+@pytest.mark.parametrize("nonce", TORSION)
+def test_a_key_of_small_order_signs_nothing_under_any_nonce(public: bytes, nonce: Any) -> None:
+    # S = 0 and R of small order fit one message in eight at least under such a key, were it accepted.
+    for number in range(8):
+        assert not standalone.ed25519_verifies(public, b"message %d" % number, encode(nonce) + bytes(32))
+
+
+@pytest.mark.parametrize("y", [0, 1, PRIME - 1, *range(2, 19)])
+@pytest.mark.parametrize("sign", [0, 1])
+def test_points_have_one_encoding_only(y: int, sign: int) -> None:
+    """Section 5.1.3: y below p, and no sign for x = 0; y + p fits into 255 bits for y below 19."""
+    point = standalone.decode_point(little(y | sign << 255))
+    assert point is None or encode(point) == little(y | sign << 255)
+    if y < 19:
+        assert standalone.decode_point(little(y + PRIME | sign << 255)) is None
+    if y in (1, PRIME - 1):
+        assert (point is None) == bool(sign)
+
+
 @pytest.mark.parametrize("public", sorted(SMALL_ORDER_ENCODINGS))
 def test_small_order_keys_verify_nothing(public: bytes) -> None:
     # With the key of order 1, this signature would fit every message.
@@ -145,6 +221,22 @@ def test_it_agrees_with_cryptography(seed: bytes, message: bytes, flip: int) -> 
     with pytest.raises(InvalidSignature):
         Ed25519PublicKey.from_public_bytes(public).verify(bytes(changed), message)
     assert not standalone.ed25519_verifies(public, message, bytes(changed))
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a", "a/b", "README.md", "a.", "a./b", ".a", "-a", "a//b", "/a", "a/", "", "..", "a/../b", "con", "CON.txt",
+        "a/nul.tar.gz", "console", "com1", "a\\b", "a\n", "a\n/b", "\u017fa", "a\u017f", "\u212ba", "a\u212a",
+        "a" * 200, "a" * 201, "/".join("a" * 16), "/".join("a" * 17), "a b", "a:b", "aux/b", "b/aux", "auxb", "a\0",
+        "lpt9.x/y",
+    ],
+)  # fmt: skip
+def test_the_same_names_are_plain_as_in_the_package(path: str) -> None:
+    assert standalone.is_plain_path(path) is is_plain_path(path)
 
 
 # The file as a whole
@@ -189,9 +281,9 @@ def test_python_3_8_runs_it(release: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--key", "steward.pub"], 0, "Verdict: valid"),
-        (["--key", STEWARD.text], 0, "Verdict: valid"),
-        (["--trust", "trust.json"], 0, "Verdict: valid"),
+        (["--key", "steward.pub"], 0, f"Verdict: {VALID}"),
+        (["--key", STEWARD.text], 0, f"Verdict: {VALID}"),
+        (["--trust", "trust.json"], 0, f"Verdict: {VALID}"),
         (["--integrity-only"], 0, "Verdict: intact, signer unknown"),
         ([], 1, "Verdict: intact, signer unknown"),
         (["--key", "stranger.pub"], 1, "Verdict: not approved"),
@@ -213,6 +305,30 @@ def test_exit_codes(release: Path, arguments: list[str], code: int, words: str) 
     assert result.returncode == code
     assert words in (result.stderr if code == 2 else result.stdout)
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--key", "steward.pub"], ["--key", "stranger.pub"], ["--integrity-only"]])
+def test_it_says_what_it_does_not_check(release: Path, arguments: list[str]) -> None:
+    said = run(release, *arguments).stdout.split("Verdict:")[1].partition("Not checked here")[2]
+    for words in (
+        "data dictionaries",
+        "waivers",
+        "numbers of the datasheet",
+        "log",
+        "withdrawn",
+        "sensai-release verify",
+    ):
+        assert words in said
+
+
+def test_a_manifest_with_a_name_beyond_ascii_is_refused_without_a_traceback(release: Path) -> None:
+    manifest = release.joinpath("manifest.json").read_text().replace('"TERMS.md"', '"TERM\u017f.md"').encode()
+    release.joinpath("manifest.json").write_bytes(manifest)
+    envelope = dsse.Envelope(payload=manifest, signatures=(dsse.sign(manifest, STEWARD),))
+    release.joinpath("manifest.dsse.json").write_bytes(envelope.to_bytes())
+    result = run(release, "--integrity-only")
+    assert (result.returncode, result.stderr) == (1, "")
+    assert "manifest.malformed" in result.stdout
 
 
 def test_it_writes_nothing(release: Path) -> None:
@@ -296,7 +412,19 @@ TAMPERING: list[Callable[[Path], Any]] = [
     lambda release: shutil.rmtree(release / "data"),
     lambda release: os.mkfifo(release / "data" / "pipe"),
     lambda release: release.joinpath("link").symlink_to("/etc/passwd"),
+    lambda release: release.joinpath("manifest.tlog-proof").mkdir(),
+    lambda release: release.joinpath("manifest.tlog-proof").symlink_to("README.md"),
+    lambda release: release.joinpath("manifest.tlog-proof2").touch(),
+    lambda release: release.joinpath("data", "manifest.tlog-proof").touch(),
+    lambda release: release.joinpath("Manifest.tlog-proof").touch(),
 ]  # fmt: skip
+
+
+def test_a_proof_of_the_log_may_lie_beside_the_manifest(release: Path) -> None:
+    found = standalone.list_directory(str(release))
+    listed = {path for path, (kind, _) in found.items() if kind == "file"}
+    assert standalone.file_set_problems({**found, "manifest.tlog-proof": ("file", 10)}, listed) == []
+    assert standalone.file_set_problems(found, listed) == []
 
 
 @pytest.mark.parametrize("tamper", TAMPERING)
@@ -304,7 +432,7 @@ def test_it_agrees_with_the_package(release: Path, tamper: Callable[[Path], Any]
     tamper(release)
     ours, theirs = both(release, TRUST)
     assert ours == theirs
-    assert (ours == "valid") is (tamper is TAMPERING[0])
+    assert (ours == VALID) is (tamper is TAMPERING[0])
 
 
 @pytest.mark.parametrize(
@@ -340,9 +468,9 @@ def test_every_sampled_flip_is_refused(release: Path) -> None:
             changed = bytearray(data)
             changed[position] ^= 1 << generator.randrange(8)
             path.write_bytes(changed)
-            assert verdict(release, trust) != "valid", (path.name, position)
+            assert verdict(release, trust) != VALID, (path.name, position)
         path.write_bytes(data)
-    assert verdict(release, trust) == "valid"
+    assert verdict(release, trust) == VALID
 
 
 @pytest.mark.parametrize(

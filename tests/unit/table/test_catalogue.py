@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from table_kit import SHARED, needs_real_files
+from table_kit import SHARED, column, needs_real_files, table_schema
 
 from sensai_release.errors import ConfigurationError
-from sensai_release.table.catalogue import CatalogueEntry, classify, identify_tool, load_catalogue
+from sensai_release.table.catalogue import CatalogueEntry, catalogue_digest, classify, identify_tool, load_catalogue
 from sensai_release.table.catalogue.entries import parse_tool
 from sensai_release.table.documents import parse_yaml
 from sensai_release.table.schema import ColumnSpec, load_schemas
@@ -55,6 +55,8 @@ LAYOUTS = {
         for name in ("facau", "faclmk", "headpose", "jitter", "mfcc", "nlp", "pitch")
     },
 }
+SEVERAL_UNITS = {"Pitch|Roll|Yaw", "AGE", "[a-z]\\w*_complete"}
+"""Two ends without a unit: radian or degree by version, the unit in another column, a code."""
 UNKNOWN = {
     # The index column of pandas, and an action unit whose intensity OpenFace does not give.
     "openface/exploface_au_only_indexed.csv": {"", "AU28_r"},
@@ -139,13 +141,16 @@ def test_what_the_redcap_export_holds_of_a_person_is_class_x() -> None:
 def test_a_file_is_named_after_its_tool_and_every_entry_speaks_for_some_column(tool: str) -> None:
     entry = load_catalogue()[tool]
     assert entry.tool == tool
-    labels = [(column.label, column.layouts) for column in entry.columns]
+    labels = [(known.label, known.layouts) for known in entry.columns]
     assert len(labels) == len(set(labels))
-    for column in entry.columns:
-        assert column.minimum is None or column.maximum is None or column.minimum < column.maximum
-        assert column.idclass != "X" or not column.statistics
-        assert column.dtype in ("integer", "number") or (column.minimum is None and column.maximum is None)
-        assert "http" in column.source
+    for known in entry.columns:
+        closed = known.minimum is not None and known.maximum is not None
+        assert not closed or bounds(known) == tuple(sorted(bounds(known), key=lambda bound: bound or 0))
+        # A range with two ends says in which unit; an open one may be a count, or of several units.
+        assert not closed or known.unit or known.label in SEVERAL_UNITS
+        assert known.idclass != "X" or not known.statistics
+        assert known.dtype in ("integer", "number") or bounds(known) == (None, None)
+        assert "http" in known.source
 
 
 @pytest.mark.parametrize(
@@ -265,8 +270,6 @@ SCHEMA_STRICTER = {
     "participants.height_cm": ((100, 230), (30, 250)),
     "participants.weight_kg": ((25, 300), (0.3, 400)),
 }
-CATALOGUE_STRICTER = {("voice_functionals", "frameTime")}
-"""Dropped by the schema, which so has no need of bounds."""
 FEATURES = {
     "face": ("openface/odbm_subj01_timepoint01.csv", "openface/pyfeat_OpenFace_Test.csv"),
     "voice_functionals": ("opensmile/egemapsv02_functionals.csv", "opensmile/native_egemapsv02_functionals.csv"),
@@ -280,7 +283,7 @@ def bounds(entry: CatalogueEntry | ColumnSpec) -> tuple[float | None, float | No
 
 @needs_real_files
 @pytest.mark.parametrize("table", sorted(FEATURES))
-def test_feature_schemas_agree_with_the_catalogue_on_class_range_unit_and_role(table: str) -> None:
+def test_feature_schemas_have_the_class_range_unit_and_role_of_the_catalogue(table: str) -> None:
     schema = load_schemas(ROOT / "schemas")[table]
     for file in FEATURES[table]:
         for name, entry in known(header(SHARED / file)).items():
@@ -288,8 +291,14 @@ def test_feature_schemas_agree_with_the_catalogue_on_class_range_unit_and_role(t
             assert spec is not None
             assert entry is not None
             assert (spec.idclass, spec.role) == (entry.idclass, entry.role), name
-            if spec.idclass != "X" and (table, name) not in CATALOGUE_STRICTER:
+            if spec.dtype in ("integer", "number"):
                 assert (spec.dtype, bounds(spec), spec.unit) == (entry.dtype, bounds(entry), entry.unit), name
+
+
+@pytest.mark.parametrize("table", sorted(FEATURES))
+def test_feature_schemas_repeat_no_range_of_the_catalogue(table: str) -> None:
+    text = (ROOT / "schemas" / f"{table}.yaml").read_text(encoding="utf-8")
+    assert re.findall(r"^ +(?:unit|minimum|maximum|step):", text, re.MULTILINE) == []
 
 
 def test_clinical_schemas_agree_with_the_catalogue_and_are_stricter_only_where_listed() -> None:
@@ -305,6 +314,8 @@ def test_clinical_schemas_agree_with_the_catalogue_and_are_stricter_only_where_l
             place = f"{table.name}.{spec.name}"
             compared.append(place)
             assert spec.idclass == entry.idclass, place
+            if spec.dtype in ("integer", "number"):
+                assert spec.unit == entry.unit, place
             if bounds(spec) != bounds(entry) and spec.dtype in ("integer", "number"):
                 stricter[place] = (bounds(spec), bounds(entry))
                 low, high = bounds(entry)
@@ -312,6 +323,129 @@ def test_clinical_schemas_agree_with_the_catalogue_and_are_stricter_only_where_l
                 assert high is None or (spec.maximum is not None and spec.maximum <= high)
     assert stricter == SCHEMA_STRICTER
     assert len(compared) > 15
+
+
+# --- the range in force ---------------------------------------------------------------------------------------------
+
+
+def in_force(spec: ColumnSpec | None) -> tuple[float | None, float | None, float | None, str | None]:
+    assert spec is not None
+    return spec.minimum, spec.maximum, spec.step, spec.unit
+
+
+def test_a_tool_of_the_reader_gives_its_columns_their_ranges_by_name_and_by_pattern() -> None:
+    actions = "AU(01|02|04|05|06|07|09|10|12|14|15|17|20|23|25|26|28)_c"
+    schema = table_schema(
+        column("AU12_r"), column("confidence"), column(actions, "integer"), column("own"), reader="openface"
+    )
+    assert in_force(schema.match("AU12_r")) == (0, 5, None, "FACS intensity")
+    assert in_force(schema.match("confidence")) == (0, 1, None, "proportion")
+    assert in_force(schema.match("AU28_c")) == (0, 1, None, "flag")
+    assert in_force(schema.match("own")) == (None, None, None, None)
+    spec = schema.named("AU12_r")
+    assert (spec.catalogue, spec.from_catalogue) == ("openface", ("unit", "minimum", "maximum"))
+
+
+def test_a_table_names_its_tool_and_a_column_its_entry() -> None:
+    schema = table_schema(
+        column("happiness"),
+        column("gaze_pitch"),
+        column("pijn", "integer", catalogue="instruments.nrs"),
+        column("kps", "integer", catalogue="instruments.karnofsky"),
+        column("AU\\d\\d", catalogue="pyfeat.AU12"),
+        source={"tool": "pyfeat"},
+    )
+    assert in_force(schema.match("happiness")) == (0, 1, None, "proportion")
+    assert in_force(schema.match("gaze_pitch")) == (-3.15, 3.15, None, "rad")
+    assert in_force(schema.match("pijn")) == (0, 10, None, "NRS")
+    assert in_force(schema.match("kps")) == (0, 100, 10, "percent")
+    assert in_force(schema.match("AU43")) == (0, 1, None, "proportion")
+
+
+def test_without_a_tool_a_name_alone_gives_no_range() -> None:
+    schema = table_schema(column("AU12_r"), column("nrs_self", "integer"), column("karnofsky", "integer"))
+    assert [in_force(spec) for spec in schema.columns] == [(None, None, None, None)] * 3
+
+
+def test_layouts_that_differ_leave_the_range_open() -> None:
+    # Early Py-Feat wrote the rotation of the head in degrees, later versions in radians.
+    schema = table_schema(column("Pitch"), column("Pitch|Roll|Yaw"), source={"tool": "pyfeat"})
+    assert [in_force(spec) for spec in schema.columns] == [(None, None, None, None)] * 2
+    with pytest.raises(
+        ConfigurationError, match=r"columns\.0\.catalogue: names a column .* different ranges by layout"
+    ):
+        table_schema(column("x", catalogue="pyfeat.Pitch"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (column("AU12_r", minimum=1), (1, 5, None, "FACS intensity")),
+        (column("AU12_r", maximum=3.5), (0, 3.5, None, "FACS intensity")),
+        (column("AU12_r", unit="FACS intensity", minimum=0, maximum=5), (0, 5, None, "FACS intensity")),
+        (column("AU12_r", step=0.01), (0, 5, 0.01, "FACS intensity")),
+        (column("own", "integer", catalogue="instruments.karnofsky", minimum=40), (40, 100, 10, "percent")),
+        (column("own", "integer", catalogue="instruments.karnofsky", step=20), (0, 100, 20, "percent")),
+    ],
+)
+def test_a_schema_may_be_narrower(entry: dict[str, object], expected: tuple[float | None, ...]) -> None:
+    assert in_force(table_schema(entry, reader="openface").columns[0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        (column("AU12_r", maximum=6), r"\.maximum: is 6, outside the range 0 to 5 FACS intensity of the catalogue"),
+        (column("AU12_r", minimum=-1), r"\.minimum: is -1, outside the range 0 to 5 FACS intensity"),
+        (column("AU12_r", minimum=7), r"\.minimum: is 7, outside the range 0 to 5"),
+        (column("AU12_r", unit="percent"), r"\.unit: is 'percent', another unit than in 0 to 5 FACS intensity"),
+        (column("timestamp", minimum=-0.5), r"\.minimum: is -0.5, outside the range at least 0 s"),
+        (column("own", catalogue="instruments.nrs", maximum=100), r"\.maximum: is 100, outside the range 0 to 10 NRS"),
+        (
+            column("own", "integer", catalogue="instruments.karnofsky", minimum=45),
+            r"\.minimum: is 45, between the steps",
+        ),
+        (column("own", "integer", catalogue="instruments.karnofsky", step=5), r"\.step: is 5, no multiple of the step"),
+    ],
+)
+def test_a_wider_range_or_another_unit_is_refused_with_both(entry: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^thing: columns\.0{says}") as caught:
+        table_schema(entry, reader="openface")
+    assert ".yaml: " in str(caught.value)
+    assert "the catalogue's holds" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "source", "says"),
+    [
+        (column("x", catalogue="gadget.x"), {}, r"columns\.0\.catalogue: names no file of the catalogue.*openface"),
+        (
+            column("x", catalogue="openface.AU99_r"),
+            {},
+            r"columns\.0\.catalogue: names a column for which openface.yaml",
+        ),
+        (
+            column("x", "string", catalogue="instruments.nrs"),
+            {},
+            r"columns\.0\.catalogue: stands at a column that is no",
+        ),
+        (column("x"), {"tool": "gadget"}, r"source\.tool: names no tool of the catalogue.*Accepted: .*pyfeat"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_refused(entry: dict[str, object], source: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        table_schema(entry, source=source)
+
+
+def test_a_derived_column_is_no_column_of_the_tool() -> None:
+    derived = {**column("x"), "derive": {"name": "timestamp", "expression": "frame"}}
+    del derived["name"]
+    assert in_force(table_schema(column("frame", "integer"), derived, reader="openface").columns[1]) == (None,) * 4
+
+
+def test_the_digest_of_the_catalogue_is_one_of_its_content() -> None:
+    assert re.fullmatch(r"[0-9a-f]{64}", catalogue_digest())
+    assert catalogue_digest() == catalogue_digest()
 
 
 # --- the documents themselves --------------------------------------------------------------------------------------
@@ -322,7 +456,7 @@ tool: gadget
 title: Gadget
 versions: any
 reader: delimited
-sources: {manual: https://example.org/manual}
+sources: {manual: {cite: https://example.org/manual, opened: page}}
 layouts:
   - {layout: rows, title: rows, versions: any, row: row, per_recording: false, has: [{pattern: 'g_\\d'}]}
 columns:
@@ -340,6 +474,7 @@ columns:
         ("dtype: number", "dtype: number, layouts: [columns]", "Accepted: rows"),
         ("reason: R, ", "", "lacks reason"),
         ("reader: delimited", "reader: gadget", "delimited, openface, opensmile"),
+        ("opened: page", "opened: maybe", "page, abstract, quoted, unseen"),
     ],
 )
 def test_a_malformed_catalogue_file_is_refused_with_the_accepted_words(old: str, new: str, says: str) -> None:
@@ -365,5 +500,8 @@ def test_the_page_about_the_catalogue_has_its_numbers() -> None:
         in page
     )
     assert f"{sum(CLINICAL_UNKNOWN.values())} of them unknown" in page
+    opened = [source.opened for tool in load_catalogue().values() for source in tool.sources.values()]
+    for word in ("page", "abstract", "quoted", "unseen"):
+        assert f"| `{word}` | {opened.count(word)} |" in page
     for place, (ours, theirs) in SCHEMA_STRICTER.items():
         assert f"| `{place}` | {ours[0]} to {ours[1]} | {theirs[0]} to {theirs[1]} |" in page

@@ -184,3 +184,42 @@ class TestProfile:
         for parts in ([first, second], [second, first]):
             assert merge_profiles(parts) == sorted(whole, key=lambda entry: str(entry["column"]))
         assert first == self.profile([0.5, 2.0], ["a", None]), "the input is not changed"
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "code", "says"),
+    [
+        (column("AU12_r"), 5.5, "value.above", "above the range 0 to 5 FACS intensity of the catalogue (openface)."),
+        (
+            column("AU12_r", maximum=3),
+            4.0,
+            "value.above",
+            "above the range 0 to 3 FACS intensity of schemas/thing.yaml.",
+        ),
+        (column("AU12_r", maximum=3), -1.0, "value.below", "below the range 0 to 3 FACS intensity of the catalogue"),
+        (column("timestamp"), -1.0, "value.below", "below the range at least 0 s of the catalogue (openface)."),
+        (column("x", unit="kg", maximum=3), 4.0, "value.above", "above the range at most 3 kg of schemas/thing.yaml."),
+        (
+            column("x", minimum=0, maximum=1),
+            2.0,
+            "value.above",
+            "above the range 0 to 1 (no unit) of schemas/thing.yaml.",
+        ),
+        (
+            column("x", catalogue="instruments.karnofsky"),
+            75.0,
+            "value.step",
+            "between the steps of the range 0 to 100 percent in steps of 10 of the catalogue (instruments).",
+        ),
+    ],
+)
+def test_a_finding_says_which_range_with_its_unit_and_whose_it_is(
+    check: Any, entry: dict[str, Any], value: float, code: str, says: str
+) -> None:
+    schema = table_schema(entry, reader="openface")
+    (finding,) = check(one([value], pa.float64(), entry["name"]), schema, place="things.csv")
+    assert finding.code == code
+    assert says in finding.message
+    assert str(value) not in finding.message
+    # Nobody can widen what the catalogue gives.
+    assert ("mend the schema" in finding.message) is ("schemas/" in finding.message)

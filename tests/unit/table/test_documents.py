@@ -13,7 +13,10 @@ from sensai_release.errors import ConfigurationError
 from sensai_release.table.documents import check_document, parse_yaml
 
 PLAIN = "drop, keep, pseudonymise"
-ALL = f"{PLAIN}, round, bin, map, generalise, ordinal, relative_day, window"
+ALL = (
+    f"{PLAIN}, round, bin, map, generalise, ordinal, relative_day, noise, top_bottom_code, suppress_local, "
+    "difference_from_reference, window"
+)
 SCHEMA = json.loads(files("sensai_release.table").joinpath("table.schema.json").read_text(encoding="utf-8"))
 
 

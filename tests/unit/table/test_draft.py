@@ -79,6 +79,34 @@ def test_known_columns_are_classified_and_all_others_wait_for_a_person(tmp_path:
     assert outcome.document["undecided"] == 3
 
 
+def test_a_draft_names_the_entry_of_the_catalogue_and_repeats_no_range(tmp_path: Path, workspace: Path) -> None:
+    draft(workspace, write(tmp_path, PEOPLE), table="people")
+    document = parse_yaml((workspace / "schemas" / "people.yaml").read_text(), "people")
+    entries = {entry["name"]: entry for entry in document["columns"]}
+    assert {name: entry["catalogue"] for name, entry in entries.items() if "catalogue" in entry} == {
+        "age": "clinical.age",
+        "nrs_self": "instruments.nrs_self",
+    }
+    assert not any({"unit", "minimum", "maximum", "step"} & entry.keys() for entry in entries.values())
+
+
+@needs_real_files
+def test_a_draft_names_the_tool_that_its_reader_does_not_tell() -> None:
+    sources = {
+        file: draft_schema(profile_file(SHARED / file, place="file"), table="thing").document["source"]
+        for file in ("pyfeat/fex_v0_001.csv", "openface/odbm_subj01_timepoint01.csv", "librosa/librosa_frames.csv")
+    }
+    assert [source.get("tool") for source in sources.values()] == ["pyfeat", None, "librosa"]
+    found = draft_schema(profile_file(SHARED / "pyfeat/fex_v0_001.csv", place="file"), table="thing")
+    schema = parse_table(parse_yaml(render(found), "x"), "x")
+    happiness, pitch = schema.match("happiness"), schema.match("Pitch")
+    assert happiness is not None
+    assert pitch is not None
+    assert (happiness.maximum, happiness.unit, happiness.catalogue) == (1, "proportion", "pyfeat")
+    # Layouts differ in the unit of this one, so the draft says the range of the file's own layout.
+    assert (pitch.minimum, pitch.maximum, pitch.catalogue) == (-180, 180, None)
+
+
 def test_an_undecided_column_stops_the_build_and_every_plan(tmp_path: Path, workspace: Path) -> None:
     refuse_undecided(open_workspace(workspace).schemas)
     draft(workspace, write(tmp_path, PEOPLE), table="people")

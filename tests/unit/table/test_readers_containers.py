@@ -370,19 +370,27 @@ class TestRedcap:
             DICTIONARY.replace(",a,y", ",y"),
             DICTIONARY.replace("name_last", ""),
             DICTIONARY.replace("name_last", 'na"me"x'),
+            DICTIONARY.replace("record_id,a", 'record_id,"a').replace("name_last,a", 'name_last,a"'),
+            DICTIONARY.replace("Form Name", "Identifier?"),
             DICTIONARY.splitlines()[0],
             "\0",
         ],
     )
     def test_what_is_no_dictionary_is_refused(self, tmp_path: Path, content: str) -> None:
         (tmp_path / "d.csv").write_text(content)
-        if '"' in content:
-            # An inner quotation mark is text to the csv module; the field is then another one.
-            assert "name_last" not in marked_identifiers(tmp_path / "d.csv", place="d.csv")
-            return
         with pytest.raises(InputError, match=r"^d\.csv: ") as caught:
             marked_identifiers(tmp_path / "d.csv", place="d.csv")
         assert "SECRET" not in str(caught.value)
+
+    def test_labels_with_line_breaks(self, tmp_path: Path) -> None:
+        text = DICTIONARY.replace("gym,a", 'gym,"Which sports,\nif any?\n\n(""gym"" too)"')
+        (tmp_path / "d.csv").write_text(text + "\n")
+        assert marked_identifiers(tmp_path / "d.csv", place="d.csv") == {"name_last", "gym"}
+
+    def test_a_dictionary_larger_than_any(self, tmp_path: Path) -> None:
+        (tmp_path / "d.csv").write_bytes(DICTIONARY.encode() + b",,\n" * (6 << 20))
+        with pytest.raises(InputError, match="larger than 16777216 bytes"):
+            marked_identifiers(tmp_path / "d.csv", place="d.csv")
 
     def test_a_schema_must_obey(self) -> None:
         schema = table_schema(

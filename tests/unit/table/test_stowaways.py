@@ -41,6 +41,14 @@ def zipped() -> bytes:
     return target.getvalue()
 
 
+def opendocument(kind: str) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("mimetype", f"application/vnd.oasis.opendocument.{kind}")
+        archive.writestr("content.xml", "<x/>")
+    return target.getvalue()
+
+
 def tarred() -> bytes:
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w") as archive:
@@ -92,6 +100,9 @@ class TestSignatures:
             (b"MZ" + b"\x90" * 58 + struct.pack("<I", 128), "executable"),
             (b"#!/bin/sh\n", "executable"),
             (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "document"),
+            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 504 + b"\x09\x08\x10\0\0\x06\x05\0", "spreadsheet"),
+            (opendocument("spreadsheet"), "spreadsheet"),
+            (opendocument("text"), "archive"),
             (b"{\\rtf1\\ansi", "document"),
             (b"an odd line\n%PDF-1.7\n", "document"),
             (b"PAR1\x15\x04", "columnar"),
@@ -319,6 +330,68 @@ def voice(count: int = 6000, seed: int = 5) -> Any:
     return np.rint(5000 * syllables * (tone + 0.02 * rng.normal(size=count))).clip(-32768, 32767).astype(int)
 
 
+def speech(count: int = 24_000, seed: int = 5) -> Any:
+    """The made-up voice with pauses between its syllables, in a room that hums: one and a half seconds at 16 kHz."""
+    syllables = np.clip(np.sin(2 * np.pi * 3 * np.arange(count) / 16_000), 0, None) ** 3
+    room = np.random.default_rng(seed).normal(0, 60, count)
+    return np.rint(voice(count, seed) * syllables + room).astype(int)
+
+
+def resampled(samples: Any, rate: float) -> Any:
+    """Samples at another rate by straight lines, after a moving mean where the rate is lower."""
+    width = max(1, round(1 / rate))
+    smooth = np.convolve(samples, np.ones(width) / width, "same")
+    return np.interp(np.arange(0, len(samples) - 1, 1 / rate), np.arange(len(samples)), smooth)
+
+
+def companded(samples: Any) -> Any:
+    share = samples / 32768
+    return np.sign(share) * np.log1p(255 * np.abs(share)) / np.log(256)
+
+
+def telephone(samples: Any, *, a_law: bool = False) -> Any:
+    """Samples as the bytes of ITU-T G.711, each by the nearest of the 256 levels."""
+    code = np.arange(256)
+    if a_law:
+        plain = code ^ 0x55
+        segment, low = (plain >> 4) & 7, (plain & 15) << 4
+        level = np.where(segment > 0, (low + 264) << np.maximum(segment - 1, 0), low + 8)
+        signed = np.where(plain & 128, level, -level)
+    else:
+        plain = code ^ 0xFF
+        level = ((((plain & 15) << 3) + 132) << ((plain >> 4) & 7)) - 132
+        signed = np.where(plain & 128, -level, level)
+    order = np.argsort(signed, kind="stable")
+    return order[np.clip(np.searchsorted(signed[order], samples), 0, 255)]
+
+
+def pulse(count: int, rate: int, rng: Any) -> Any:
+    """A pulse wave as a finger clip counts it; no beat is as long as the one before."""
+    drift = np.convolve(rng.normal(0, 0.06, count // rate + 4), np.ones(2) / 2, "valid")
+    beats = np.cumsum(1.15 + np.interp(np.arange(count) / rate, np.arange(len(drift)), drift)) / rate
+    return np.rint(110 + 90 * np.exp(3 * (np.cos(2 * np.pi * beats) - 1)) + rng.normal(0, 1, count)).astype(int)
+
+
+def heart(count: int, rate: int, rng: Any) -> Any:
+    """An electrocardiogram in microvolt: three waves a beat, on a baseline that breathes."""
+    phase = np.cumsum((1.15 + rng.normal(0, 0.01, count)) / rate) % 1
+    waves = ((0.4, 0.012, 1000), (0.43, 0.012, -200), (0.65, 0.05, 200), (0.2, 0.03, 120))
+    beats = sum(height * np.exp(-(((phase - at) / width) ** 2)) for at, width, height in waves)
+    return np.rint(beats + 80 * np.sin(2 * np.pi * 0.25 * np.arange(count) / rate)).astype(int)
+
+
+def breath(count: int, rate: int, rng: Any) -> Any:
+    phase = 2 * np.pi * 0.25 * np.arange(count) / rate + np.cumsum(rng.normal(0, 0.3 / rate, count))
+    return np.rint(500 * np.sin(phase)).astype(int)
+
+
+def landmarks(rows: int, rng: Any) -> Any:
+    """Pixels of a face in a small video: 68 points from left to right, then their heights, as the head drifts."""
+    points = np.r_[np.linspace(60, 190, 68), 100 + 60 * np.sin(np.linspace(0, 3, 68))]
+    drift = np.cumsum(rng.normal(0, 0.2, (rows, 1)), axis=0)
+    return np.rint(points + drift + rng.normal(0, 0.4, (rows, 136))).clip(0, 255).astype(int)
+
+
 def portrait(height: int = 64, width: int = 64) -> Any:
     """A made-up grey picture: a light oval with two dark spots before a shaded ground, with sensor noise."""
     rng = np.random.default_rng(11)
@@ -345,6 +418,75 @@ class TestSamples:
     )
     def test_sound_in_one_column_is_found(self, scaled: Callable[[Any], Any]) -> None:
         assert numbers(scaled(voice())) == ["stowaway.samples"]
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            lambda v, rng: v * 0.000731,
+            lambda v, rng: (v - v.min()) / np.ptp(v),
+            lambda v, rng: np.round((v - v.min()) / np.ptp(v) * 5, 3),
+            lambda v, rng: v * 256 + rng.integers(-100, 100, len(v)),
+            lambda v, rng: resampled(v, 0.5),
+            lambda v, rng: resampled(v, 0.689),
+            lambda v, rng: resampled(v, 2.756),
+            lambda v, rng: v + rng.normal(0, v.std() / 10, len(v)),
+            lambda v, rng: np.diff(v) / 7,
+            lambda v, rng: companded(v),
+            lambda v, rng: telephone(v),
+            lambda v, rng: telephone(v, a_law=True),
+        ],
+        ids=[
+            "odd factor",
+            "from 0 to 1",
+            "as an action unit",
+            "24-bit",
+            "8 kHz",
+            "11 kHz",
+            "44 kHz",
+            "noise",
+            "differences",
+            "companded",
+            "mu-law bytes",
+            "A-law bytes",
+        ],
+    )
+    def test_sound_off_the_lattice_is_found_by_its_structure(self, form: Callable[[Any, Any], Any]) -> None:
+        assert numbers(form(speech(), np.random.default_rng(9))) == ["stowaway.samples"]
+
+    @pytest.mark.parametrize("width", [64, 400])
+    def test_scaled_sound_cut_into_lines_is_found(self, width: int) -> None:
+        samples = speech() * 0.000731
+        assert wide(samples[: len(samples) // width * width].reshape(-1, width)) == ["stowaway.samples"]
+
+    def test_missing_cells_do_not_hide_scaled_sound(self) -> None:
+        cells = speech() * 0.000731
+        cells[::97] = np.nan
+        assert numbers(cells) == ["stowaway.samples"]
+
+    def test_lines_of_samples_are_found_wherever_they_stand_in_the_table(self) -> None:
+        quiet = np.random.default_rng(1).integers(90, 110, (64, 64))
+        assert wide(np.vstack([quiet, np.tile(portrait(), (6, 1))])) == ["stowaway.samples"]
+
+    @pytest.mark.parametrize("rate", [50, 125, 500])
+    @pytest.mark.parametrize("make", [pulse, heart, breath], ids=["pulse", "heart", "breath"])
+    def test_signals_of_the_body_are_no_sound(self, make: Callable[[int, int, Any], Any], rate: int) -> None:
+        signal = make(8000, rate, np.random.default_rng(4))
+        assert numbers(signal) == []
+        assert numbers(signal * 0.00137) == []
+
+    def test_landmarks_in_whole_pixels_are_no_picture(self) -> None:
+        assert wide(landmarks(600, np.random.default_rng(6))) == []
+
+    def test_pixels_that_never_leave_are_not_judged(self) -> None:
+        table = pa.table({f"s{number}": column for number, column in enumerate(portrait().T)})
+        schema = table_schema(column(r"s\d+", "integer", action="drop", role="direct_identifier", **{"class": "X"}))
+        assert stowaway_findings(table, schema, place="thing.csv") == ()
+
+    def test_standardised_spectra_side_by_side_are_no_sound(self) -> None:
+        rng = np.random.default_rng(8)
+        level = np.convolve(rng.normal(size=1019), np.ones(20), "valid")[:, None]
+        bands = level + np.apply_along_axis(np.convolve, 1, rng.normal(size=(1000, 68)), np.ones(5), "valid")
+        assert wide((bands - bands.mean(axis=0)) / bands.std(axis=0)) == []
 
     @pytest.mark.parametrize("width", [64, 160])
     @pytest.mark.parametrize("scale", [1, 32768])

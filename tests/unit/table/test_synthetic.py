@@ -297,16 +297,52 @@ def test_faces_can_be_linked_across_sessions() -> None:
     assert distance.argmin(axis=1).tolist() == list(range(8))
 
 
-def test_voices_can_be_linked_across_sessions(source: Path) -> None:
-    frame = table(source, "voice_functionals")
-    person = frame.file.map(lambda path: Path(path).stem.rsplit("-", 1)[0])
-    voice = frame.filter(regex="^(mfcc|F[123]freq|F[123]band)").to_numpy()
-    voice = (voice - voice.mean(axis=0)) / voice.std(axis=0)
-    several = person.duplicated(keep=False).to_numpy()
-    distance = np.linalg.norm(voice[several][:, None] - voice[several][None], axis=2)
-    np.fill_diagonal(distance, np.inf)
-    names = person[several].to_numpy()
-    assert (names[distance.argmin(axis=1)] == names).mean() > 0.6
+@pytest.mark.parametrize(
+    ("columns", "low", "high"),
+    [
+        ("mfcc", 0.30, 0.60),
+        ("F[123]", 0.30, 0.60),
+        ("F0", 0.08, 0.25),
+        ("loudness_", 0.08, 0.25),
+        (".*(PerSec|SegmentLength)", 0.0, 0.06),
+        ("", 0.75, 0.95),
+    ],
+)
+def test_voices_are_found_as_often_as_real_ones(schemas: SchemaSet, columns: str, low: float, high: float) -> None:
+    """Nearest neighbour in another session: MFCC find 45 % of 75 real speakers, timing 3 %, all together 84 %."""
+    levels, persons = _seventy_five(schemas, "voice_functionals", synthetic_voice.FUNCTIONALS)
+    values = np.stack([_functionals_of(row) for row in levels])
+    chosen = [number for number, name in enumerate(synthetic_voice.FUNCTIONALS) if re.match(columns, name)]
+    assert low <= _found(values[:, chosen], persons) <= high
+
+
+def test_action_units_find_nobody_across_sessions(schemas: SchemaSet) -> None:
+    levels, persons = _seventy_five(schemas, "face", synthetic_face.INTENSITIES)
+    assert _found(levels, persons) < 0.06
+
+
+def _seventy_five(schemas: SchemaSet, name: str, columns: tuple[str, ...]) -> tuple[Any, Any]:
+    """Levels in two sessions of each of 75 persons, and the numbers of the persons."""
+    cohort = Cohort(schemas, participants=400, sessions=2, seconds=1, seed=1)
+    persons = cohort.tables["sessions"].person
+    several = np.flatnonzero(np.bincount(persons) == 2)[:75]
+    rows = np.flatnonzero(np.isin(persons, several))
+    assert len(rows) == 150
+    return cohort.levels(schemas[name], columns)[rows], persons[rows]
+
+
+def _functionals_of(levels: Any) -> list[float]:
+    line = synthetic_voice.functionals_line(levels, "name", seconds=1)
+    return [float(cell) for cell in line.split(",")[3:]]
+
+
+def _found(values: Any, persons: Any) -> float:
+    """The share of sessions whose nearest session, by the cosine of standardised columns, is of the same person."""
+    unit = (values - values.mean(axis=0)) / values.std(axis=0)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    likeness = unit @ unit.T
+    np.fill_diagonal(likeness, -np.inf)
+    return float((persons[likeness.argmax(axis=1)] == persons).mean())
 
 
 def _face_frame(*, person: int, session: int) -> pd.DataFrame:

@@ -1,0 +1,210 @@
+"""`approve`: a reviewer's signature over a release that its own verification passed, after a look at what changed.
+
+Signs the payload that the steward signed, so it covers the release and, by its digest in the manifest, the release
+before it. In a workspace the approval is logged, the release gets its proof of the log, and DVC and git take both in;
+a reviewer with nothing but the release signs the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from sensai_release.errors import ConfigurationError, GateError, OutputExistsError
+from sensai_release.pipeline import versioning
+from sensai_release.pipeline.comparing import compare
+from sensai_release.pipeline.logbook import proof_of_release, record, sign_head
+from sensai_release.pipeline.trusting import key_path
+from sensai_release.pipeline.workspace import Workspace
+from sensai_release.privacy.keyfile import SigningKey, load_signing_key
+from sensai_release.release.dsse import Envelope, verify_signatures
+from sensai_release.release.inventory import Progress
+from sensai_release.release.manifest import ENVELOPE, MANIFEST
+from sensai_release.release.publish import write_atomic
+from sensai_release.release.sealing import countersign_release
+from sensai_release.release.tlog import PROOF
+from sensai_release.release.trust import Trust, load_trust
+from sensai_release.release.verify import VerificationReport, verify_release
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """What a reviewer is shown before signing. `difference` is None for the first release, or without the one before.
+
+    `risk` holds the gates of this release, and beside them those of the release before it, where it is there.
+    """
+
+    name: str
+    manifest_sha256: str
+    previous: Json | None
+    difference: Json | None
+    gates: tuple[Json, ...]
+    signers: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> Json:
+        return {
+            "name": self.name,
+            "manifest_sha256": self.manifest_sha256,
+            "previous": self.previous,
+            "difference": self.difference,
+            "gates": [dict(gate) for gate in self.gates],
+            "signers": list(self.signers),
+            "notes": list(self.notes),
+        }
+
+
+def review(path: Path, *, trust: Path | None, today: date, on_progress: Progress | None = None) -> Review:
+    """Verifies the release and gathers what changed since the release before it, which is looked for beside it.
+
+    Raises `GateError` when the release does not verify, `ReleaseFormatError` when it is none, `TrustError` for the
+    trust file.
+    """
+    given = load_trust(trust) if trust is not None else None
+    report = _verified(path, given, today, on_progress)
+    assert report.statement is not None and report.manifest_sha256 is not None  # noqa: S101, PT018 - it verified
+    predicate = report.statement.predicate
+    notes = [note for note in report.notes if "freshness" not in note]
+    if given is None:
+        notes.append("Nobody checked who signed this as steward: give the trust file (--trust).")
+    before, previous = _before(path, predicate, given, today, notes)
+    return Review(
+        name=f"{predicate['series']}-{predicate['version']}",
+        manifest_sha256=report.manifest_sha256,
+        previous=predicate["previous"],
+        difference=_short(compare(before, path, check=False)) if before is not None else None,
+        gates=tuple(_gates(predicate, previous)),
+        signers=report.signers,
+        notes=tuple(notes),
+    )
+
+
+def approve(
+    path: Path,
+    shown: Review,
+    *,
+    key: Path | None,
+    trust: Path | None,
+    workspace: Workspace | None,
+    today: date,
+) -> Json:
+    """Signs the release that `review` has shown, and refuses when it is no longer that one.
+
+    Raises `OutputExistsError` when this key has signed already and nothing is left to do, `ConfigurationError` when the
+    signer is no reviewer in the trust file or is the steward, `KeyFileError` for an unusable key.
+    """
+    signer = load_signing_key(key_path("reviewer", key), roles=("reviewer",))
+    given = load_trust(trust) if trust is not None else None
+    report = _verified(path, given, today, None)
+    if report.manifest_sha256 != shown.manifest_sha256:
+        raise GateError(shown.name, "has changed since it was shown", "Run 'approve' again and read it anew.")
+    _refuse_same_person(path, signer, given)
+    signed = _has_signed(path, signer)
+    if workspace is None or not _is_here(workspace, path):
+        if signed:
+            raise OutputExistsError(ENVELOPE, "has a signature by this key already", "Nothing needs to be done.")
+        countersign_release(path, signer)
+        return {"logged": False, "proof": False}
+    if signed and (path / PROOF).exists():
+        raise OutputExistsError(ENVELOPE, "has a signature by this key already", "Nothing needs to be done.")
+    with workspace.lock():
+        if not signed:
+            # The log comes first: an approval that nobody logged must not be there.
+            facts = {"name": shown.name, "manifest_sha256": shown.manifest_sha256, "signer": signer.key_id}
+            record(workspace, "approve", facts)
+            countersign_release(path, signer)
+        head = sign_head(workspace, signer)
+        proof = proof_of_release(workspace, shown.manifest_sha256, head)
+        if proof is not None:
+            write_atomic(path / PROOF, proof.to_bytes(), outside=path)
+        versioning.record_release(workspace.root, path.name, f"Approve {path.name}")
+    return {"logged": True, "proof": proof is not None}
+
+
+def refused(workspace: Workspace | None, path: Path, error: GateError) -> None:
+    """Logs that a release was not fit to be approved."""
+    if workspace is not None and _is_here(workspace, path):
+        with workspace.lock():
+            record(workspace, "approve.refused", {"name": path.name, "by": error.place})
+
+
+def _verified(path: Path, trust: Trust | None, today: date, on_progress: Progress | None) -> VerificationReport:
+    """The report of a release that is fit to be approved: everything holds but the approval that is to come."""
+    if trust is not None:
+        trust = replace(trust, threshold={"steward": max(1, trust.threshold.get("steward", 1))})
+    report = verify_release(path, trust=trust, integrity_only=trust is None, today=today, on_progress=on_progress)
+    if not report.ok:
+        raise GateError(path.name, f"does not verify: {report.verdict}", "Run 'verify' on it; do not approve it.")
+    return report
+
+
+def _before(
+    path: Path, predicate: Any, trust: Trust | None, today: date, notes: list[str]
+) -> tuple[Path | None, VerificationReport | None]:
+    """The release before, when it lies beside this one and is the one whose digest the manifest holds."""
+    stated = predicate["previous"]
+    if stated is None:
+        notes.append("This is the first release of its series: there is nothing to compare it with.")
+        return None, None
+    before = path.parent / f"{predicate['series']}-{stated['version']}"
+    if not (before / MANIFEST).is_file():
+        notes.append(f"The release before it, {before.name}, does not lie beside it: what changed cannot be shown.")
+        return None, None
+    report = verify_release(before, trust=None, integrity_only=True, today=today)
+    if not report.ok or report.manifest_sha256 != stated["manifest_sha256"]:
+        raise GateError(
+            before.name, "is not the release that this one says it follows", "Get it again, or do not approve."
+        )
+    if trust is not None and not _approved(before, trust):
+        notes.append(f"The release before it, {before.name}, was not approved by a reviewer of your trust file.")
+    return before, report
+
+
+def _approved(path: Path, trust: Trust) -> bool:
+    envelope = Envelope.from_bytes((path / ENVELOPE).read_bytes(), ENVELOPE)
+    signed = verify_signatures(envelope, trust.public_keys)
+    return any("reviewer" in person.roles and person.public_key in signed for person in trust.people)
+
+
+def _gates(predicate: Any, previous: VerificationReport | None) -> list[Json]:
+    earlier = {}
+    if previous is not None and previous.statement is not None:
+        earlier = {_identity(gate): gate["value"] for gate in previous.statement.predicate["risk"]["gates"]}
+    return [{**gate, "before": earlier.get(_identity(gate))} for gate in predicate["risk"]["gates"]]
+
+
+def _identity(gate: Json) -> tuple[str, str]:
+    return str(gate["name"]), str(gate.get("scope") or gate.get("table") or "")
+
+
+def _short(difference: Json) -> Json:
+    """The difference without its lists of files: what a reviewer is asked to look at is in its page."""
+    return {"identical": difference["identical"], "tables": difference["tables"]}
+
+
+def _refuse_same_person(path: Path, signer: SigningKey, trust: Trust | None) -> None:
+    if trust is None:
+        return
+    people = {person.public_key: person for person in trust.people}
+    own = people.get(signer.public)
+    if own is None or "reviewer" not in own.roles:
+        raise ConfigurationError("--key", "is not that of a reviewer in the trust file", "Ask who keeps that file.")
+    envelope = Envelope.from_bytes((path / ENVELOPE).read_bytes(), ENVELOPE)
+    signed = verify_signatures(envelope, trust.public_keys) - {signer.public}
+    if any(people[public].identity == own.identity for public in signed):
+        raise ConfigurationError(
+            "--key", "belongs to a person who has signed as steward", "Two people are needed: ask another reviewer."
+        )
+
+
+def _has_signed(path: Path, signer: SigningKey) -> bool:
+    envelope = Envelope.from_bytes((path / ENVELOPE).read_bytes(), ENVELOPE)
+    return signer.public in verify_signatures(envelope, {signer.public})
+
+
+def _is_here(workspace: Workspace, path: Path) -> bool:
+    return path.resolve().parent == workspace.releases.resolve()
