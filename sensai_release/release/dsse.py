@@ -133,13 +133,14 @@ def verify_signatures(envelope: Envelope, public_keys: Iterable[bytes]) -> froze
         public
         for public in public_keys
         if any(
-            signature.key_id == public_key_id(public) and _verifies(public, signature.value, message)
+            signature.key_id == public_key_id(public) and verifies(public, signature.value, message)
             for signature in envelope.signatures
         )
     )
 
 
-def _verifies(public: bytes, signature: bytes, message: bytes) -> bool:
+def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether an Ed25519 signature holds. A key or a signature that is none at all does not."""
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
     except (InvalidSignature, ValueError):

@@ -13,11 +13,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from sensai_release.errors import ReleaseFormatError
-from sensai_release.release.dsse import SigningKey
+from sensai_release.release.dsse import SigningKey, verifies
 from sensai_release.release.merkle import leaf_hash, verify_inclusion
 
 PROOF = "manifest.tlog-proof"
@@ -80,7 +77,7 @@ class SignedCheckpoint:
             public
             for public in public_keys
             if any(
-                item.key_hash == key_hash(item.name, public) and _verifies(public, item.value, message)
+                item.key_hash == key_hash(item.name, public) and verifies(public, item.value, message)
                 for item in self.signatures
             )
         )
@@ -188,11 +185,3 @@ def _decode(text: str, length: int | None = None) -> bytes:
     if length is not None and len(data) != length:
         raise ValueError
     return data
-
-
-def _verifies(public: bytes, signature: bytes, message: bytes) -> bool:
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
