@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensai_release.cli.days import day_or_none
 from sensai_release.cli.render import Screen
 from sensai_release.errors import ConfigurationError
 
@@ -61,7 +62,7 @@ def announce(
     if countersign:
         _show(screen, standing.countersign(workspace, key=key))
         return
-    _show(screen, standing.announce(workspace, key=key, as_of=_today(as_of), expires=_day(expires, "--expires")))
+    _show(screen, standing.announce(workspace, key=key, as_of=_today(as_of), expires=day_or_none(expires, "--expires")))
 
 
 def withdraw(
@@ -77,7 +78,7 @@ def withdraw(
     from sensai_release.pipeline.workspace import open_workspace
 
     screen: Screen = context.obj
-    workspace, last = open_workspace(screen.root), _day(expires, "--expires")
+    workspace, last = open_workspace(screen.root), day_or_none(expires, "--expires")
     made = standing.withdraw(workspace, version, reason=reason.value, key=key, as_of=_today(as_of), expires=last)
     _show(screen, made, withdrawn=version)
 
@@ -91,7 +92,7 @@ def reactivate(
 
     screen: Screen = context.obj
     workspace = open_workspace(screen.root)
-    last = _day(expires, "--expires")
+    last = day_or_none(expires, "--expires")
     _show(screen, standing.reactivate(workspace, version, key=key, as_of=_today(as_of), expires=last))
 
 
@@ -115,13 +116,4 @@ def _show(screen: Screen, made: Announcement, *, withdrawn: str | None = None) -
 
 
 def _today(given: str | None) -> date:
-    return _day(given, "--as-of") or datetime.now(UTC).date()
-
-
-def _day(text: str | None, option: str) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(option, "is no date", "Write it as YYYY-MM-DD.") from None
+    return day_or_none(given, "--as-of") or datetime.now(UTC).date()

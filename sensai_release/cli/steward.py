@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sensai_release.cli.days import day_or_none
 from sensai_release.cli.render import Screen
 from sensai_release.cli.stages import Jobs
 from sensai_release.errors import ConfigurationError
@@ -199,7 +199,12 @@ def release(
     screen: Screen = context.obj
     with screen.progress("Hashing and writing") as progress:
         outcome = run(
-            open_workspace(screen.root), version, key=key, as_of=_date(as_of), trust=trust, on_progress=progress
+            open_workspace(screen.root),
+            version,
+            key=key,
+            as_of=day_or_none(as_of, "--as-of"),
+            trust=trust,
+            on_progress=progress,
         )
     screen.document(outcome.to_dict())
     screen.verdict(f"Released {outcome.name}: {outcome.files} files, signed by key {outcome.signer}.", ok=True)
@@ -290,12 +295,3 @@ def schema_draft(
         f"Drafted {outcome.path.name}: {document['undecided']} of {document['columns']} columns to decide.", ok=True
     )
     screen.say("Next: read every entry, decide on the undecided ones, then 'schema check'.")
-
-
-def _date(text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError("--as-of", "is no date", "Write it as YYYY-MM-DD.") from None

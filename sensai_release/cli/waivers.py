@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sensai_release.cli.days import day
 from sensai_release.cli.render import Screen
-from sensai_release.errors import ConfigurationError
 
 
 def register(app: typer.Typer) -> None:
@@ -38,8 +37,8 @@ def waive(
         gate,
         version=version,
         reason_file=reason_file,
-        issued=_day(issued, "--as-of"),
-        expires=_day(expires, "--expires"),
+        issued=day(issued, "--as-of"),
+        expires=day(expires, "--expires"),
     )
     screen.table(
         f"What is waived: {waiver.gate} of {waiver.series}-{waiver.version}",
@@ -54,10 +53,3 @@ def waive(
     screen.verdict(f"The gate {waiver.gate} is waived for {waiver.version} until {waiver.expires}.", ok=True)
     screen.say(f"  {name}")
     screen.say("  The steward goes on with 'release --trust FILE --as-of DATE'.")
-
-
-def _day(text: str, option: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(option, "is no date", "Write it as YYYY-MM-DD.") from None
