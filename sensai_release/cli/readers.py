@@ -44,7 +44,8 @@ def verify(
     known = load_trust(trust) if trust is not None else None
     document, notes = None, []
     if status is not None:
-        from sensai_release.pipeline.standing import highest_seen, read_status
+        from sensai_release.pipeline.standing import highest_seen
+        from sensai_release.release.status import read_status
 
         if known is None:
             raise ConfigurationError("--status", "means nothing without a trust file", "Name one with --trust.")

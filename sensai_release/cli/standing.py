@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -105,14 +105,28 @@ def _show(screen: Screen, made: Announcement, *, withdrawn: str | None = None) -
         [(s.version, s.state, s.since, s.why if s.reason else None) for s in document.releases],
     )
     if withdrawn is not None:
-        screen.verdict(f"{withdrawn} is withdrawn. Publish {made.path} at once, and tell the recipients.", ok=True)
+        screen.verdict(f"{withdrawn} is withdrawn. Tell everybody who holds a copy at once.", ok=True)
     elif made.signatures > 1:
-        screen.verdict(f"Status {document.version} has {made.signatures} signatures: publish {made.path}.", ok=True)
+        screen.verdict(f"Status {document.version} has {made.signatures} signatures.", ok=True)
     else:
         screen.verdict(f"Status {document.version} is signed by one of two people.", ok=True)
     if made.signatures < 2:
         screen.say("  Until somebody else has run 'announce --countersign', it makes no release current.")
+    if made.signatures > 1 or withdrawn is not None:
+        _hand_over(screen, made, withdrawn)
     screen.say(f"  {made.path}")
+
+
+def _hand_over(screen: Screen, made: Announcement, withdrawn: str | None) -> None:
+    """What recipients need, in the order in which a steward gives it to them."""
+    document, name = made.document, PurePosixPath(made.path).name
+    screen.say("Hand over to every recipient of a release of this series:")
+    screen.say(f"  1  {made.path}, in place of the one they have; it holds no secret.")
+    screen.say(f"  2  by another way, such as the telephone: that its number is {document.version}.")
+    screen.say(f"  3  what to run: sensai-release verify RELEASE --trust TRUST --status {name} --require-current")
+    if withdrawn is not None:
+        screen.say(f"  4  that they delete their copies of {document.series}-{withdrawn}, as the terms ask.")
+    screen.say(f"Give them a new one by {document.expires}: after that day, nothing is current by this one.")
 
 
 def _today(given: str | None) -> date:

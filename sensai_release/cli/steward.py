@@ -140,7 +140,11 @@ def keygen(
     if (screen.root / "params.yaml").is_file() and (screen.root / PLACE).is_file():
         record(open_workspace(screen.root), "key", {"role": role.value, "id": info.key_id, "rotated": rotate})
     screen.document(document | {"key_id": info.key_id})
-    screen.verdict(f"{role.value.capitalize()} key {info.key_id} written, readable by you alone.", ok=True)
+    if info.completed:
+        screen.verdict(f"{path.name} was there: its public half {path.name}.pub is written again.", ok=True)
+        screen.say(f"It is the {role.value} key {info.key_id} of {info.name}. No other key was made.")
+    else:
+        screen.verdict(f"{role.value.capitalize()} key {info.key_id} written, readable by you alone.", ok=True)
     if rotate:
         screen.say(f"The old key {rotation.old_key_id} is kept as {rotation.kept_as}: releases made with it need it.")
         screen.say("A series keeps its key, so change 'series' in params.yaml before the next build.")
@@ -215,7 +219,7 @@ def release(
 
 
 def status(context: typer.Context) -> None:
-    """Which stages would run again, and which releases are here."""
+    """Which stages would run again, which releases are here, and how they stand."""
     from sensai_release.pipeline.build import status as run
     from sensai_release.pipeline.workspace import open_workspace
 
@@ -223,7 +227,12 @@ def status(context: typer.Context) -> None:
     document = run(open_workspace(screen.root))
     screen.document(document)
     screen.table("Stages", ("stage", "state"), list(document["stages"].items()))
-    screen.table("Releases", ("release",), [(name,) for name in document["releases"]])
+    known, standing = document["status_document"], document["standing"]
+    screen.table(
+        f"Releases (status {known['version']}, good until {known['expires']})" if known else "Releases",
+        ("release", "standing"),
+        [(name, (standing[name] or {"state": "not announced"})["state"]) for name in document["releases"]],
+    )
 
 
 def locate(
@@ -243,6 +252,7 @@ def locate(
 def schema_check(context: typer.Context) -> None:
     """Check params.yaml, every schema and every hierarchy of the workspace."""
     from sensai_release.pipeline.workspace import open_workspace
+    from sensai_release.privacy.persons import refuse_tables_without_persons
     from sensai_release.privacy.policy import check_policies, undecided_columns
     from sensai_release.table.synthetic_cohort import check_declarations
 
@@ -253,6 +263,7 @@ def schema_check(context: typer.Context) -> None:
     undecided = undecided_columns(workspace.schemas)
     if not undecided:
         check_policies(workspace.schemas, workspace.params.raw["profiles"])
+        refuse_tables_without_persons(workspace.schemas, workspace.params.links)
     screen.document({"ok": True, "tables": tables, "undecided": undecided})
     screen.verdict(f"{len(tables)} table schemas are well-formed.", ok=True)
     if undecided:

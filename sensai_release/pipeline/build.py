@@ -10,7 +10,9 @@ from sensai_release.pipeline import versioning
 from sensai_release.pipeline.logbook import record
 from sensai_release.pipeline.pseudonymise import refuse_other_pseudonyms
 from sensai_release.pipeline.source import intake_document, list_source, unclaimed_paths
+from sensai_release.pipeline.standing import stated_standing
 from sensai_release.pipeline.workspace import Workspace, earlier_releases
+from sensai_release.privacy.persons import refuse_tables_without_persons
 from sensai_release.privacy.policy import check_policies, refuse_undecided
 from sensai_release.release.tables import read_json_object
 from sensai_release.release.waivers import failing_gates
@@ -45,6 +47,7 @@ def build(workspace: Workspace, *, workers: int | None = None, quiet: bool = Fal
     # What can be known before DVC starts is said before it: a wrong schema or source folder in one clear line.
     refuse_undecided(workspace.schemas)
     check_policies(workspace.schemas, workspace.params.raw["profiles"])
+    refuse_tables_without_persons(workspace.schemas, workspace.params.links)
     list_source(workspace)
     refuse_other_pseudonyms(workspace)
     if not (workspace.root / ".dvc").is_dir():
@@ -102,15 +105,22 @@ def _reports(run: versioning.PipelineRun) -> tuple[str, ...]:
 
 
 def status(workspace: Workspace) -> dict[str, Any]:
-    """Which stages a build would run again, and the releases that lie here."""
+    """Which stages a build would run again, the releases that lie here, and how they stand by the status document.
+
+    The document is the workspace's own, as it lies there: 'verify --status' is what checks one.
+    """
     stale = versioning.changed_stages(workspace.root)
     if source_changed(workspace) and "validate" not in stale:
         stale.insert(0, "validate")
+    names = [path.name for _, path in earlier_releases(workspace)]
+    document, stated = stated_standing(workspace)
     return {
         "stages": {
             stage: "would run" if stage in stale else "up to date" for stage in versioning.STAGES if stage != "intake"
         },
-        "releases": [path.name for _, path in earlier_releases(workspace)],
+        "releases": names,
+        "standing": {name: stated[name].to_dict() if name in stated else None for name in names},
+        "status_document": document and {"version": document.version, "expires": document.expires.isoformat()},
     }
 
 

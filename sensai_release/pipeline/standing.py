@@ -11,14 +11,15 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from sensai_release.errors import ConfigurationError, ReleaseFormatError, SensaiReleaseError, VerificationError
+from sensai_release.errors import ConfigurationError, ReleaseFormatError, VerificationError
 from sensai_release.pipeline import versioning
 from sensai_release.pipeline.logbook import CHECKPOINT_PLACE, read_log, record, sign_head
 from sensai_release.pipeline.trusting import key_path
@@ -26,11 +27,14 @@ from sensai_release.pipeline.workspace import Workspace, earlier_releases, parse
 from sensai_release.privacy.keyfile import SigningKey, load_signing_key
 from sensai_release.release.documents import canonical_json, parse_strict
 from sensai_release.release.dsse import Envelope, add_signature, sign
+from sensai_release.release.inventory import read_file
 from sensai_release.release.manifest import MANIFEST
 from sensai_release.release.publish import write_atomic
 from sensai_release.release.status import (
     MAXIMUM_BYTES,
+    MAXIMUM_VERSION,
     Reason,
+    Seen,
     Standing,
     StatusDocument,
     read_envelope,
@@ -46,6 +50,8 @@ SigningRole = Literal["steward", "reviewer"]
 _SIGNING_ROLES: tuple[SigningRole, ...] = ("steward", "reviewer")
 _LOG = "log/log.jsonl"
 _SEEN_KIND = "sensai-release/seen"
+_SEEN_FILE = "seen.json"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +151,20 @@ def countersign(workspace: Workspace, *, key: Path | None) -> Announcement:
         _checked(workspace, document)
         signed = add_signature(envelope, sign(envelope.payload, signer))
         return _put(workspace, "countersign", document, signed, signer, {})
+
+
+def stated_standing(workspace: Workspace) -> tuple[StatusDocument | None, dict[str, Standing]]:
+    """The workspace's document as it lies there, and the standing of each release that it lists, by name.
+
+    Nothing of it is checked. Raises `ConfigurationError` when it is no status document.
+    """
+    try:
+        document = StatusDocument.from_bytes(read_envelope(_path(workspace).read_bytes()).payload)
+    except FileNotFoundError:
+        return None, {}
+    except ReleaseFormatError as error:
+        raise ConfigurationError(_place(workspace), error.cause, "Take it back from git.") from None
+    return document, {f"{document.series}-{standing.version}": standing for standing in document.releases}
 
 
 def _write(
@@ -307,32 +327,21 @@ def _path(workspace: Workspace) -> Path:
 # --- the memory of whoever verifies ----------------------------------------------------------------------------------
 
 
-def read_status(path: Path) -> bytes:
-    """The bytes of a status document. Raises `ConfigurationError` when it cannot be read, or is absurdly large."""
-    try:
-        if not path.is_file():
-            raise OSError
-        with path.open("rb") as file:
-            data = file.read(2 * MAXIMUM_BYTES + 1)
-    except (OSError, ValueError):
-        raise ConfigurationError("--status", "cannot be read", "Give the path of a status document.") from None
-    if len(data) > 2 * MAXIMUM_BYTES:
-        raise ConfigurationError("--status", "is too large for a status document", "Give the path of one.")
-    return data
+def highest_seen(trust: Trust) -> tuple[dict[str, Seen], str | None]:
+    """The newest document accepted here for each series under this trust, and a note when there is no looking it up.
 
-
-def highest_seen(trust: Trust) -> tuple[dict[str, int], str | None]:
-    """The highest version accepted here for each series under this trust, and a note when the memory cannot be read."""
+    Raises `ConfigurationError` for a memory that is there and is none: what it knew is not to be forgotten in silence.
+    """
     try:
-        return dict(_load_seen(_state_folder() / "seen.json").get(_trust_id(trust), {})), None
+        return _load_seen(_state_folder()).get(_trust_id(trust), {}), None
     except FileNotFoundError:
         return {}, None
-    except (OSError, RuntimeError, SensaiReleaseError):
+    except (OSError, RuntimeError):
         return {}, "The memory of status documents seen before cannot be read, so an older one would not be noticed."
 
 
 def remember(trust: Trust, report: VerificationReport, release: Path) -> str | None:
-    """Remembers the version of an accepted document; returns a note when that was not possible.
+    """Remembers an accepted document; returns a note when that was not possible. Raises as `highest_seen` does.
 
     Never writes into the release, wherever the state directory may be.
     """
@@ -345,36 +354,78 @@ def remember(trust: Trust, report: VerificationReport, release: Path) -> str | N
         folder = _state_folder()
         if folder.resolve().is_relative_to(release.resolve()):
             raise OSError
-        _raise_seen(folder, _trust_id(trust), document.series, document.version)
-    except (OSError, RuntimeError, SensaiReleaseError):
+        return _raise_seen(folder, _trust_id(trust), document)
+    except (OSError, RuntimeError):
         return "The version of the status document could not be remembered, so an older one would not be noticed here."
+
+
+def _raise_seen(folder: Path, trust: str, document: StatusDocument) -> str | None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _held(folder / ".lock"):
+        try:
+            memory = _load_seen(folder)
+        except FileNotFoundError:
+            memory = {}
+        known, new = memory.get(trust, {}).get(document.series), Seen(version=document.version, sha256=document.sha256)
+        if known is not None and known.version == new.version and known.sha256 not in (None, new.sha256):
+            return "Another status document with this number was accepted here meanwhile. Run 'verify' again."
+        if known is not None and (known.version > new.version or known == new):
+            return None
+        memory.setdefault(trust, {})[document.series] = new
+        write_atomic(folder / _SEEN_FILE, _seen_bytes(memory), mode=0o600)
     return None
 
 
-def _raise_seen(folder: Path, trust: str, series: str, version: int) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / "seen.json"
-    with _held(folder / ".lock"):
-        try:
-            seen = _load_seen(path)
-        except FileNotFoundError:
-            seen = {}
-        if seen.get(trust, {}).get(series, 0) >= version:
-            return
-        seen.setdefault(trust, {})[series] = version
-        write_atomic(path, canonical_json({"type": _SEEN_KIND, "version": 1, "seen": seen}) + b"\n", mode=0o600)
+def _seen_bytes(memory: Mapping[str, Mapping[str, Seen]]) -> bytes:
+    seen = {trust: {series: asdict(entry) for series, entry in of.items()} for trust, of in memory.items()}
+    return canonical_json({"type": _SEEN_KIND, "version": 2, "seen": seen}) + b"\n"
 
 
-def _load_seen(path: Path) -> dict[str, dict[str, int]]:
-    document = parse_strict(path.read_bytes(), "seen.json", maximum_bytes=MAXIMUM_BYTES)
+def _load_seen(folder: Path) -> dict[str, dict[str, Seen]]:
+    """The memory, by trust and series. Raises `OSError` when the folder cannot be looked into, or holds none."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        seen: dict[str, dict[str, int]] = document["seen"]
-        whole = document["type"] == _SEEN_KIND and document["version"] == 1
-        if whole and all(type(number) is int for entry in seen.values() for number in entry.values()):
-            return seen
-    except (KeyError, TypeError, AttributeError):
-        pass
-    raise ReleaseFormatError("seen.json", "is no memory of status documents", "Move it away.")
+        data = read_file(descriptor, _SEEN_FILE, limit=MAXIMUM_BYTES)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        raise _no_memory("is no plain file that can be read") from None
+    finally:
+        os.close(descriptor)
+    try:
+        document = parse_strict(data, _SEEN_FILE, maximum_bytes=MAXIMUM_BYTES)
+        return _seen_in(document)
+    except (ReleaseFormatError, KeyError, TypeError, ValueError, AttributeError):
+        raise _no_memory("is no memory of status documents: it was damaged, or written by something else") from None
+
+
+def _seen_in(document: Any) -> dict[str, dict[str, Seen]]:
+    """Of a memory in either form: the first kept the numbers of the documents alone. Raises for what is none."""
+    form = document["version"]
+    if document["type"] != _SEEN_KIND or type(form) is not int or form not in (1, 2):
+        raise ValueError
+    return {
+        trust: {series: _seen_entry({"version": entry} if form == 1 else entry) for series, entry in of.items()}
+        for trust, of in document["seen"].items()
+    }
+
+
+def _seen_entry(entry: Mapping[str, Any]) -> Seen:
+    seen = Seen(**entry)
+    if type(seen.version) is not int or not 1 <= seen.version <= MAXIMUM_VERSION:
+        raise ValueError
+    if seen.sha256 is not None and _SHA256.fullmatch(seen.sha256) is None:
+        raise ValueError
+    return seen
+
+
+def _no_memory(cause: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{_SEEN_FILE} in the state folder (XDG_STATE_HOME, or ~/.local/state)",
+        cause,
+        "Restore it from a backup. Or compare the number of the newest status document with the steward, move the file "
+        "away, and verify again: until then older documents would go unnoticed.",
+    )
 
 
 def _trust_id(trust: Trust) -> str:

@@ -15,12 +15,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sensai_release.errors import ReleaseFormatError, VerificationError
+from sensai_release.errors import ConfigurationError, ReleaseFormatError, VerificationError
 from sensai_release.release.conformance import dictionary_path, read_dictionary, table_parts
 from sensai_release.release.inventory import Progress, open_folder, read_file
 from sensai_release.release.manifest import Statement
+from sensai_release.release.status import read_status
 from sensai_release.release.trust import Trust, load_trust
-from sensai_release.release.verify import VerificationReport, verify_release
+from sensai_release.release.verify import StatusFile, VerificationReport, verify_release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,22 +87,31 @@ def open_release(
     integrity_only: bool = False,
     on_progress: Progress | None = None,
     today: date | None = None,
+    status: str | Path | None = None,
+    require_current: bool = False,
 ) -> Release:
     """Verifies a release directory and opens it.
 
     `trust` is a trust file (or its path) that you did not take from the release itself; without it the release is
     refused unless `integrity_only` says that the signer does not matter. `today` (UTC, default: now) decides which keys
-    are valid. Raises `VerificationError` when the verdict is no, `TrustError` and `ReleaseFormatError` when the trust
-    file or the path is not what it should be.
+    are valid. `status` is the path of the series' newest status document: a release that it withdraws is refused, and
+    `report.verdict` and `report.freshness` say how the others stand; `require_current` refuses all but the one to use.
+    Which documents were seen before is neither looked up nor remembered, as the command `verify` does.
+    Raises `VerificationError` when the verdict is no, `TrustError`, `ConfigurationError` and `ReleaseFormatError` when
+    the trust file, the status document's path or the release's is not what it should be.
     """
     root = Path(path)
     known = load_trust(Path(trust)) if isinstance(trust, str | Path) else trust
+    if status is not None and known is None:
+        raise ConfigurationError("status", "means nothing without a trust file", "Name one with trust=.")
     report = verify_release(
         root,
         trust=known,
         integrity_only=integrity_only,
         on_progress=on_progress,
         today=today or datetime.now(tz=UTC).date(),
+        status=StatusFile(data=read_status(Path(status), "status")) if status is not None else None,
+        require_current=require_current,
     )
     if not report.ok or report.statement is None:
         raise VerificationError(root.name or "release", f"is {report.verdict}", report.explanation)

@@ -9,15 +9,17 @@ holds one: whoever verifies brings the newest they can get. Making one, and reme
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from sensai_release.errors import ReleaseFormatError
+from sensai_release.errors import ConfigurationError, ReleaseFormatError
 from sensai_release.privacy.keyfile import public_key_id
-from sensai_release.release.documents import canonical_json, parse_strict
+from sensai_release.release.documents import canonical_json, parse_canonical
 from sensai_release.release.dsse import PAYLOAD_TYPE, Envelope, SigningKey, sign, verify_signatures
 from sensai_release.release.manifest import STATEMENT_TYPE, check_schema
 from sensai_release.release.trust import Person, Trust, unfilled_roles
@@ -50,6 +52,10 @@ _MEANINGS = {
     "status.unknown_signer": "is not signed by anybody whom the trust file names and whose key counts",
     "status.signature_broken": "has a signature under a trusted key that does not fit: something in it has changed",
     "status.rollback": "is older than one that was shown here before, so something newer may be held back",
+    "status.two_documents": (
+        "is not the one with its number that was shown here before: there are two different documents with one number, "
+        "and one of them was not issued by the people you trust"
+    ),
     "status.other_release": "speaks of another manifest under this version, or of this manifest under another version",
 }
 
@@ -118,6 +124,11 @@ class StatusDocument:
             },
         }
 
+    @property
+    def sha256(self) -> str:
+        """The digest of the signed bytes, in hex: the same whoever has signed them."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
     def to_bytes(self) -> bytes:
         """The bytes that are signed. Raises `ReleaseFormatError` for what `from_dict` would refuse."""
         document = self.to_dict()
@@ -151,11 +162,15 @@ class StatusDocument:
     @classmethod
     def from_bytes(cls, payload: bytes) -> StatusDocument:
         """Reads the signed bytes; call it only once a signature over them holds, or knowing that none is asked for."""
-        document = parse_strict(payload, PLACE, maximum_bytes=MAXIMUM_BYTES)
-        found = cls.from_dict(document)
-        if canonical_json(document) != payload:
-            raise _malformed("is not in canonical form (RFC 8785)")
-        return found
+        return cls.from_dict(parse_canonical(payload, PLACE, maximum_bytes=MAXIMUM_BYTES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The newest document of a series that was accepted before; `sha256` is None where only its number was kept."""
+
+    version: int
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +203,23 @@ def sign_status(document: StatusDocument, key: SigningKey) -> bytes:
     return Envelope(payload=payload, signatures=(sign(payload, key),)).to_bytes()
 
 
+def read_status(path: Path, place: str = "--status") -> bytes:
+    """The bytes of a status document, which nobody has looked at yet.
+
+    Raises `ConfigurationError`, naming `place`, when they cannot be read, or are absurdly many.
+    """
+    try:
+        if not path.is_file():
+            raise OSError
+        with path.open("rb") as file:
+            data = file.read(2 * MAXIMUM_BYTES + 1)
+    except (OSError, ValueError):
+        raise ConfigurationError(place, "cannot be read", "Give the path of a status document.") from None
+    if len(data) > 2 * MAXIMUM_BYTES:
+        raise ConfigurationError(place, "is too large for a status document", "Give the path of one.")
+    return data
+
+
 def read_envelope(data: bytes) -> Envelope:
     """The envelope of a status document, whose signatures nobody has checked. Raises `ReleaseFormatError`."""
     if len(data) > 2 * MAXIMUM_BYTES:
@@ -206,13 +238,14 @@ def check_status(
     version: str,
     manifest_sha256: str,
     today: date | None,
-    seen: int | None = None,
+    seen: Seen | None = None,
 ) -> FreshnessVerdict:
     """How the release with this manifest stands, by the envelope of a status document in `data`.
 
     `today` (UTC) decides which keys count and whether the document has expired; without it nothing is current. `seen`
-    is the highest version of the series' documents that was accepted here before. Nothing of the payload is interpreted
-    before a trusted signature holds. Signatures are counted by person, as for a release.
+    is the newest of the series' documents that was accepted here before: an older one is refused, and so is another one
+    with its number, but for what it withdraws. Nothing of the payload is interpreted before a trusted signature holds.
+    Signatures are counted by person, as for a release.
     """
     try:
         envelope = read_envelope(data)
@@ -230,8 +263,8 @@ def check_status(
     found = _standing_of(document, series, version, manifest_sha256)
     if found == "other":
         problems.append(_fault("status.other_release"))
-    if document.series == series and seen is not None and document.version < seen:
-        problems.append(_fault("status.rollback"))
+    if document.series == series and seen is not None:
+        problems += _against(document, seen)
     known = FreshnessVerdict(
         state="unknown",
         problems=tuple(problems),
@@ -249,6 +282,15 @@ def check_status(
     if found.state == "superseded":
         return replace(known, state="superseded", notes=(_newer(document, found),))
     return replace(known, state="current", notes=(f"Active by the status document, good until {document.expires}.",))
+
+
+def _against(document: StatusDocument, seen: Seen) -> list[Fault]:
+    """Why a document cannot follow the newest one seen before."""
+    if document.version < seen.version:
+        return [_fault("status.rollback")]
+    if document.version == seen.version and seen.sha256 not in (None, document.sha256):
+        return [_fault("status.two_documents")]
+    return []
 
 
 def _standing_of(document: StatusDocument, series: str, version: str, manifest_sha256: str) -> Standing | str:

@@ -30,6 +30,7 @@ _STATUS_REFUSED = frozenset(
         "status.malformed",
         "status.rollback",
         "status.signature_broken",
+        "status.two_documents",
         "status.unknown_signer",
     }
 )
@@ -72,12 +73,19 @@ _EXPLANATIONS = (
         {"manifest.changed", "manifest.unreadable", "manifest.malformed"},
         (
             "manifest.json is not the one that was signed. An editor or a copying tool may have rewritten it, or "
-            "somebody changed it on purpose."
+            "somebody changed it on purpose. Get the release again."
         ),
     ),
     (
-        {"file.link", "file.special", "name.odd", "name.case"},
+        {"file.link", "file.special", "name.odd"},
         "Something lies in the directory that no release tool puts there. Do not open it; get the release again.",
+    ),
+    (
+        {"name.case"},
+        (
+            "Names have other capital letters than were signed: a copying program, an archive or a disk changed them. "
+            "Get the release again, and copy it another way."
+        ),
     ),
     (
         {"file.missing", "size.shorter"},
@@ -85,13 +93,16 @@ _EXPLANATIONS = (
     ),
     (
         {"digest.line_ends"},
-        "Text files have other line ends than were signed: git, an editor or a mail program converted them.",
+        (
+            "Text files have other line ends than were signed: git, an editor or a mail program converted them. Get the "
+            "release again in a way that leaves files as they are, for example as one archive."
+        ),
     ),
     (
         {"digest.mismatch", "size.longer", "file.unreadable", "checksums.changed", "checksums.unreadable"},
         (
-            "Files hold other bytes than were signed: opened and saved again by a program, damaged on disk, or changed "
-            "on purpose. The data are not those that were released."
+            "Files hold other bytes than were signed: opened and saved again by a program, mixed with those of another "
+            "version, damaged on disk, or changed on purpose. The data are not those that were released; get them again."
         ),
     ),
     (
@@ -168,6 +179,13 @@ _STATUS_EXPLANATIONS = (
         (
             "The data are those that were approved, but a newer status document was seen here before: an old copy, or "
             "somebody holds back the newer one. Get the newest from the steward."
+        ),
+    ),
+    (
+        {"status.two_documents"},
+        (
+            "The data are those that were approved, but two different status documents with one number exist, so one "
+            "of them was not issued by the people you trust. Ask the steward which one is theirs, by another way."
         ),
     ),
     (

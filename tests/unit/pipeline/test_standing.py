@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import shutil
@@ -31,12 +33,17 @@ from sensai_release.pipeline.logbook import read_log, verify_log
 from sensai_release.pipeline.trusting import add_people
 from sensai_release.pipeline.workspace import Workspace, init_workspace, open_workspace
 from sensai_release.privacy.keyfile import load_signing_key, write_private_key
+from sensai_release.release.dsse import add_signature, sign
 from sensai_release.release.sealing import countersign_release, seal_release
-from sensai_release.release.status import StatusDocument, check_status, read_envelope
+from sensai_release.release.status import Seen, StatusDocument, check_status, read_envelope, sign_status
 from sensai_release.release.trust import Trust, load_trust, write_trust
 from sensai_release.release.verify import StatusFile, VerificationReport, verify_release
 
 DAY = date(2026, 3, 10)
+
+
+def payload_sha256(envelope: bytes) -> str:
+    return hashlib.sha256(base64.b64decode(json.loads(envelope)["payload"])).hexdigest()
 
 
 class Place:
@@ -301,11 +308,12 @@ def test_the_highest_version_is_remembered_and_an_older_one_refused(place: Place
     before = sorted((path, path.stat().st_mtime_ns) for path in release.rglob("*"))
     assert standing.highest_seen(place.trust) == ({}, None)
     assert standing.remember(place.trust, place.verify("2.0.0"), release) is None
-    assert standing.highest_seen(place.trust) == ({place.series: 2}, None)
+    newest = Seen(version=2, sha256=payload_sha256(place.file.read_bytes()))
+    assert standing.highest_seen(place.trust) == ({place.series: newest}, None)
     report = place.verify("2.0.0", data=old)
     assert (report.verdict, report.ok) == ("valid, freshness unknown", False)
     assert standing.remember(place.trust, report, release) is None
-    assert standing.highest_seen(place.trust) == ({place.series: 2}, None)
+    assert standing.highest_seen(place.trust) == ({place.series: newest}, None)
     assert sorted((path, path.stat().st_mtime_ns) for path in release.rglob("*")) == before
     assert stat.S_IMODE((state / "sensai-release" / "seen.json").stat().st_mode) == 0o600
     assert stat.S_IMODE((state / "sensai-release").stat().st_mode) == 0o700
@@ -321,7 +329,7 @@ def test_the_memory_is_of_one_trust_and_starts_anew_when_a_key_is_revoked(place:
     people = (replace(place.trust.people[0], revoked=DAY), place.trust.people[1])
     assert standing.highest_seen(replace(place.trust, people=people)) == ({}, None)
     people = (replace(place.trust.people[0], valid_until=DAY), place.trust.people[1])
-    assert standing.highest_seen(replace(place.trust, people=people)) == ({place.series: 1}, None)
+    assert standing.highest_seen(replace(place.trust, people=people))[0][place.series].version == 1
 
 
 def test_a_refused_document_is_not_remembered(place: Place) -> None:
@@ -336,24 +344,107 @@ def test_a_refused_document_is_not_remembered(place: Place) -> None:
     assert standing.highest_seen(TRUST) == ({}, None)
 
 
-FAULTY = [b"", b"{", b"[]", b"null", b"{}", b'{"seen":1,"type":"sensai-release/seen","version":1}', b"\xff",
-          b'{"seen":{"a":{"b":"1"}},"type":"sensai-release/seen","version":1}', b"[" * 1000,
-          b'{"seen":{"a":[1]},"type":"sensai-release/seen","version":1}',
-          b'{"seen":{},"type":"sensai-release/seen","version":2}']  # fmt: skip
+def memory(entry: str, version: int = 2) -> bytes:
+    return b'{"seen":{"a":{"series":' + entry.encode() + b'}},"type":"sensai-release/seen","version":%d}' % version
+
+
+FAULTY = [
+    b"", b"{", b"[]", b"null", b"{}", b'{"seen":1,"type":"sensai-release/seen","version":1}', b"\xff", b"[" * 1000,
+    b'{"seen":{"a":[1]},"type":"sensai-release/seen","version":1}',
+    b'{"seen":{},"type":"sensai-release/seen","version":3}',
+    b'{"seen":{},"type":"sensai-release/seen","version":true}',
+    b'{"seen":{},"type":"something else","version":2}',
+    b'{"seen":{},"seen":{},"type":"sensai-release/seen","version":2}',
+    memory('"1"', 1), memory("0", 1), memory("1.5", 1), memory("true", 1), memory("1000001", 1), memory("null", 1),
+    memory('{"sha256":null}'), memory('{"version":"1"}'), memory('{"version":1,"sha256":1}'), memory("[1]"),
+    memory('{"version":1,"sha256":"AB"}'), memory('{"version":-1}'), memory('{"version":1,"more":1}'), memory("7"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("data", FAULTY)
-def test_a_memory_that_cannot_be_read_is_a_note(place: Place, state: Path, data: bytes) -> None:
+def test_a_damaged_memory_stops_what_would_forget_it(
+    place: Place, state: Path, data: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
     (state / "sensai-release").mkdir(parents=True)
     (state / "sensai-release" / "seen.json").write_bytes(data)
-    seen, note = standing.highest_seen(place.trust)
-    assert seen == {}
-    assert "cannot be read" in str(note)
     place.announce()
-    assert "could not be remembered" in str(
-        standing.remember(place.trust, place.verify("2.0.0"), place.workspace.releases)
-    )
+    release = place.workspace.releases / f"{place.series}-2.0.0"
+    report = verify_release(release, trust=place.trust, today=DAY, status=StatusFile(data=place.file.read_bytes()))
+    for act in (lambda: standing.highest_seen(place.trust), lambda: standing.remember(place.trust, report, release)):
+        with pytest.raises(ConfigurationError, match=r"seen\.json"):
+            act()
+    words = ["verify", str(release), "--trust", str(place.trust_file), "--status", str(place.file)]
+    assert run(words) == 2
+    said = capsys.readouterr().err
+    assert "move the file away" in said
+    assert str(state) not in said
     assert (state / "sensai-release" / "seen.json").read_bytes() == data
+    assert run(words[:-2]) == 0
+
+
+def a_link(path: Path) -> None:
+    path.with_name("elsewhere").write_bytes(b"{}")
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize(
+    "make", [Path.mkdir, os.mkfifo, a_link, lambda path: path.write_bytes(b" " * (1 << 20) + b"{}")]
+)
+def test_a_memory_that_is_no_plain_file_is_not_read(place: Place, state: Path, make: Callable[[Path], object]) -> None:
+    (state / "sensai-release").mkdir(parents=True)
+    make(state / "sensai-release" / "seen.json")
+    with pytest.raises(ConfigurationError, match=r"seen\.json"):
+        standing.highest_seen(place.trust)
+
+
+def test_two_documents_with_one_number_are_told_apart(place: Place) -> None:
+    place.announce()
+    one_signature = place.verify("2.0.0")
+    assert standing.remember(place.trust, one_signature, place.workspace.releases) is None
+    place.countersign()
+    assert place.verdict("2.0.0") == "valid and current"
+    document = StatusDocument.from_bytes(read_envelope(place.file.read_bytes()).payload)
+    other = replace(document, expires=document.expires + timedelta(days=9))
+    first = read_envelope(sign_status(other, place.key("steward")))
+    data = add_signature(first, sign(first.payload, place.key("reviewer"))).to_bytes()
+    report = place.verify("2.0.0", data=data)
+    assert (report.verdict, report.ok) == ("valid, freshness unknown", False)
+    assert [problem.code for problem in report.steps[-1].problems] == ["status.two_documents"]
+    assert "two different status documents" in report.explanation
+    before = standing.highest_seen(place.trust)
+    assert standing.remember(place.trust, report, place.workspace.releases) is None
+    assert standing.highest_seen(place.trust) == before
+    # As two runs at the same time would have it: both were right about a memory that knew nothing.
+    unaware = verify_release(
+        place.workspace.releases / f"{place.series}-2.0.0", trust=place.trust, today=DAY, status=StatusFile(data=data)
+    )
+    assert "meanwhile" in str(standing.remember(place.trust, unaware, place.workspace.releases))
+    assert standing.highest_seen(place.trust) == before
+
+
+def test_another_document_with_the_same_number_still_withdraws(place: Place) -> None:
+    place.announce()
+    assert standing.remember(place.trust, place.verify("2.0.0"), place.workspace.releases) is None
+    document = StatusDocument.from_bytes(read_envelope(place.file.read_bytes()).payload)
+    entry = replace(document.releases[1], state="withdrawn", reason="disclosure_risk")
+    other = replace(document, releases=(document.releases[0], entry))
+    report = place.verify("2.0.0", data=sign_status(other, place.key("reviewer")))
+    assert (report.verdict, report.ok) == ("withdrawn", False)
+
+
+def test_the_first_form_of_the_memory_is_read_and_gets_its_digest(place: Place, state: Path) -> None:
+    place.announce()
+    assert standing.remember(place.trust, place.verify("2.0.0"), place.workspace.releases) is None
+    path = state / "sensai-release" / "seen.json"
+    known = json.loads(path.read_bytes())
+    known["seen"] = {trust: {place.series: 1, "another": 4} for trust in known["seen"]}
+    path.write_text(json.dumps(known | {"version": 1}))
+    old = {place.series: Seen(version=1), "another": Seen(version=4)}
+    assert standing.highest_seen(place.trust) == (old, None)
+    assert standing.remember(place.trust, place.verify("2.0.0"), place.workspace.releases) is None
+    new = Seen(version=1, sha256=payload_sha256(place.file.read_bytes()))
+    assert standing.highest_seen(place.trust) == (old | {place.series: new}, None)
+    assert json.loads(path.read_bytes())["version"] == 2
 
 
 def test_the_memory_is_never_inside_the_release(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -522,3 +613,40 @@ def test_a_status_document_says_nothing_of_the_workspace(place: Place) -> None:
         manifest_sha256=made.document.releases[1].manifest_sha256,
         today=DAY,
     ).signers == ("Synthetic steward",)
+
+
+@pytest.mark.parametrize(
+    ("act", "said", "unsaid"),
+    [
+        (("announce",), ["announce --countersign"], ["Hand over"]),
+        (("announce", "--countersign"), ["Hand over", "-status.json --require-current", "number is 1"], ["delete"]),
+        (("withdraw", "1.0.0", "--reason", "other"), ["Hand over", "number is 2", "delete", "countersign"], []),
+    ],
+)
+def test_the_steward_is_told_what_to_hand_over(
+    place: Place, act: tuple[str, ...], said: list[str], unsaid: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    if act != ("announce",):
+        place.announce()
+    capsys.readouterr()
+    key = place.keys["reviewer" if "--countersign" in act else "steward"]
+    assert run(["-C", str(place.workspace.root), *act, "--key", str(key)]) == 0
+    out = capsys.readouterr().out
+    assert all(words in out for words in said)
+    assert not any(words in out for words in unsaid)
+
+
+def test_the_workspace_tells_how_its_releases_stand(place: Place) -> None:
+    assert standing.stated_standing(place.workspace) == (None, {})
+    place.announce()
+    place.withdraw("2.0.0")
+    document, known = standing.stated_standing(place.workspace)
+    assert document is not None
+    assert document.version == 2
+    assert {name: entry.state for name, entry in known.items()} == {
+        f"{place.series}-1.0.0": "superseded",
+        f"{place.series}-2.0.0": "withdrawn",
+    }
+    place.file.write_bytes(b"{}")
+    with pytest.raises(ConfigurationError, match=r"status\.json"):
+        standing.stated_standing(place.workspace)

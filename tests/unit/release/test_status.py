@@ -23,6 +23,7 @@ from sensai_release.release.status import (
     Freshness,
     FreshnessVerdict,
     ReleaseState,
+    Seen,
     Standing,
     StatusDocument,
     check_status,
@@ -180,10 +181,19 @@ def test_a_withdrawal_never_expires(today: date | None) -> None:
     assert check(signed(WITHDRAWN, STEWARD), today=today).state == "withdrawn"
 
 
-@pytest.mark.parametrize(("seen", "expected"), [(None, []), (4, []), (5, []), (6, ["status.rollback"])])
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        (None, []),
+        (Seen(version=4, sha256=DIGEST), []),
+        (Seen(version=5), []),
+        (Seen(version=5, sha256=DIGEST), ["status.two_documents"]),
+        (Seen(version=6), ["status.rollback"]),
+    ],
+)
 @pytest.mark.parametrize("made", [ACTIVE, SUPERSEDED])
 def test_an_older_document_than_one_seen_before_is_refused(
-    made: StatusDocument, seen: int | None, expected: list[str]
+    made: StatusDocument, seen: Seen | None, expected: list[str]
 ) -> None:
     found = check(signed(made, *TWO), seen=seen)
     assert codes(found) == expected
@@ -192,7 +202,7 @@ def test_an_older_document_than_one_seen_before_is_refused(
 
 @pytest.mark.parametrize("made", [ACTIVE, WITHDRAWN])
 def test_a_document_of_another_series_says_nothing_of_this_release(made: StatusDocument) -> None:
-    found = check(signed(replace(made, series="another-series"), *TWO), seen=9)
+    found = check(signed(replace(made, series="another-series"), *TWO), seen=Seen(version=9))
     assert (found.state, codes(found)) == ("unknown", [])
     assert "another series" in found.notes[0]
 
@@ -395,7 +405,9 @@ def test_each_verdict(
 
 
 def test_a_rollback_is_refused_though_the_release_is_valid(release: Path) -> None:
-    report = verified(release, signed(listing(release, "active"), *TWO), seen={SERIES: 6, "another": 1})
+    report = verified(
+        release, signed(listing(release, "active"), *TWO), seen={SERIES: Seen(version=6), "another": Seen(version=1)}
+    )
     assert (report.verdict, report.ok) == ("valid, freshness unknown", False)
     assert [p.code for p in report.steps[-1].problems] == ["status.rollback"]
     assert "newer" in report.explanation
@@ -432,7 +444,7 @@ def test_not_approved_stays_not_approved(tmp_path: Path) -> None:
 CASES: list[tuple[set[str], Freshness]] = [
     (set(), "current"), (set(), "unknown"), (set(), "superseded"), (set(), "withdrawn"),
     ({"status.rollback"}, "unknown"), ({"status.malformed"}, "unknown"), ({"status.other_release"}, "unknown"),
-    ({"log.signer"}, "current"),
+    ({"status.two_documents"}, "unknown"), ({"log.signer"}, "current"),
     ({"log.broken"}, "current"), ({"facts.differ"}, "current"),
 ]  # fmt: skip
 
