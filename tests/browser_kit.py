@@ -35,6 +35,7 @@ class Browser:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.call("Page.enable")
         self.requests: list[str] = []
+        self.complaints: list[str] = []
         self.call("Network.enable")
 
     def call(self, method: str, **params: Any) -> Any:
@@ -60,6 +61,11 @@ class Browser:
     def _note(self, event: dict[str, Any]) -> None:
         if event.get("method") == "Network.requestWillBeSent":
             self.requests.append(event["params"]["request"]["url"])
+        # These two come only to whoever has enabled Runtime and Log.
+        if event.get("method") == "Runtime.exceptionThrown":
+            self.complaints.append(event["params"]["exceptionDetails"]["text"])
+        if event.get("method") == "Log.entryAdded":
+            self.complaints.append(event["params"]["entry"]["text"])
 
     def open(self, page: Path) -> None:
         self.call("Page.navigate", url=page.as_uri())

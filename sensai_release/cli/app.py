@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from sensai_release import __version__
-from sensai_release.cli import approving, escrow, logbook, readers, stages, standing, steward, waivers
+from sensai_release.cli import approving, escrow, history, logbook, readers, stages, standing, steward, waivers
 from sensai_release.cli.render import Screen
 from sensai_release.errors import GateError, SensaiReleaseError, VerificationError
 from sensai_release.table.lean import keep_pandas_out
@@ -72,6 +72,7 @@ waivers.register(app)
 approving.register(app)
 standing.register(app)
 logbook.register(app)
+history.register(app)
 
 
 def run(arguments: Sequence[str]) -> int:

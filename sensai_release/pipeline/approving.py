@@ -1,12 +1,14 @@
 """`approve`: a reviewer's signature over a release that its own verification passed, after a look at what changed.
 
 Signs the payload that the steward signed, so it covers the release and, by its digest in the manifest, the release
-before it. In a workspace the approval is logged, the release gets its proof of the log, and DVC and git take both in;
-a reviewer with nothing but the release signs the same.
+before it. In a workspace the approval is logged with the reviewer's checklist, below a head of the log that the
+reviewer signs; the release gets its proof of the log, and DVC and git take both in. A reviewer with nothing but the
+release signs the same. The page that a reviewer reads before is made by `reviewing`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -19,6 +21,7 @@ from sensai_release.pipeline.logbook import proof_of_release, record, sign_head
 from sensai_release.pipeline.trusting import key_path
 from sensai_release.pipeline.workspace import Workspace
 from sensai_release.privacy.keyfile import SigningKey, load_signing_key
+from sensai_release.release.checklist import NOT_GIVEN, Completed, Item, checklist
 from sensai_release.release.dsse import Envelope, verify_signatures
 from sensai_release.release.inventory import Progress
 from sensai_release.release.manifest import ENVELOPE, MANIFEST
@@ -35,7 +38,8 @@ Json = dict[str, Any]
 class Review:
     """What a reviewer is shown before signing. `difference` is None for the first release, or without the one before.
 
-    `risk` holds the gates of this release, and beside them those of the release before it, where it is there.
+    `gates` are those of this release, and beside them what the release before it had, where it is there. `path` and
+    `before` are the two directories, `report` is what `verify` found, `compared` the difference in full.
     """
 
     name: str
@@ -45,6 +49,30 @@ class Review:
     gates: tuple[Json, ...]
     signers: tuple[str, ...]
     notes: tuple[str, ...]
+    path: Path
+    before: Path | None
+    report: VerificationReport
+    compared: Json | None
+
+    @property
+    def predicate(self) -> Mapping[str, Any]:
+        """What the manifest says of the release."""
+        assert self.report.statement is not None  # noqa: S101 - it verified
+        return self.report.statement.predicate
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The checklist, as far as it applies to this release."""
+        return checklist().for_release(self.predicate)
+
+    def ticked(self) -> Completed:
+        """The checklist with every item ticked, for whoever has asked them one after another."""
+        return Completed(
+            version=checklist().version,
+            release=self.name,
+            manifest_sha256=self.manifest_sha256,
+            items=tuple(sorted(item.id for item in self.items)),
+        )
 
     def to_dict(self) -> Json:
         return {
@@ -72,15 +100,27 @@ def review(path: Path, *, trust: Path | None, today: date, on_progress: Progress
     if given is None:
         notes.append("Nobody checked who signed this as steward: give the trust file (--trust).")
     before, previous = _before(path, predicate, given, today, notes)
+    compared = compare(before, path, check=False) if before is not None else None
     return Review(
         name=f"{predicate['series']}-{predicate['version']}",
         manifest_sha256=report.manifest_sha256,
         previous=predicate["previous"],
-        difference=_short(compare(before, path, check=False)) if before is not None else None,
+        difference=_short(compared) if compared is not None else None,
         gates=tuple(_gates(predicate, previous)),
         signers=report.signers,
         notes=tuple(notes),
+        path=path,
+        before=before,
+        report=report,
+        compared=compared,
     )
+
+
+def look(path: Path, *, trust: Trust | None, today: date, on_progress: Progress | None = None) -> VerificationReport:
+    """What `verify` finds on a release that waits for an approval: nobody but the steward has to have signed it."""
+    if trust is not None:
+        trust = replace(trust, threshold={"steward": max(1, trust.threshold.get("steward", 1))})
+    return verify_release(path, trust=trust, integrity_only=trust is None, today=today, on_progress=on_progress)
 
 
 def approve(
@@ -91,11 +131,13 @@ def approve(
     trust: Path | None,
     workspace: Workspace | None,
     today: date,
+    completed: Completed | None = None,
 ) -> Json:
     """Signs the release that `review` has shown, and refuses when it is no longer that one.
 
-    Raises `OutputExistsError` when this key has signed already and nothing is left to do, `ConfigurationError` when the
-    signer is no reviewer in the trust file or is the steward, `KeyFileError` for an unusable key.
+    `completed` is the reviewer's checklist; its version and digest are recorded, or that none was given. Raises
+    `OutputExistsError` when this key has signed already and nothing is left to do, `ConfigurationError` when the signer
+    is no reviewer in the trust file or is the steward, `KeyFileError` for an unusable key.
     """
     signer = load_signing_key(key_path("reviewer", key), roles=("reviewer",))
     given = load_trust(trust) if trust is not None else None
@@ -103,18 +145,19 @@ def approve(
     if report.manifest_sha256 != shown.manifest_sha256:
         raise GateError(shown.name, "has changed since it was shown", "Run 'approve' again and read it anew.")
     _refuse_same_person(path, signer, given)
+    ticks = _ticks(shown, completed)
     signed = _has_signed(path, signer)
     if workspace is None or not _is_here(workspace, path):
         if signed:
             raise OutputExistsError(ENVELOPE, "has a signature by this key already", "Nothing needs to be done.")
         countersign_release(path, signer)
-        return {"logged": False, "proof": False}
+        return {"logged": False, "proof": False, **ticks}
     if signed and (path / PROOF).exists():
         raise OutputExistsError(ENVELOPE, "has a signature by this key already", "Nothing needs to be done.")
     with workspace.lock():
         if not signed:
             # The log comes first: an approval that nobody logged must not be there.
-            facts = {"name": shown.name, "manifest_sha256": shown.manifest_sha256, "signer": signer.key_id}
+            facts = {"name": shown.name, "manifest_sha256": shown.manifest_sha256, "signer": signer.key_id, **ticks}
             record(workspace, "approve", facts)
             countersign_release(path, signer)
         head = sign_head(workspace, signer)
@@ -122,7 +165,7 @@ def approve(
         if proof is not None:
             write_atomic(path / PROOF, proof.to_bytes(), outside=path)
         versioning.record_release(workspace.root, path.name, f"Approve {path.name}")
-    return {"logged": True, "proof": proof is not None}
+    return {"logged": True, "proof": proof is not None, **ticks}
 
 
 def refused(workspace: Workspace | None, path: Path, error: GateError) -> None:
@@ -132,11 +175,18 @@ def refused(workspace: Workspace | None, path: Path, error: GateError) -> None:
             record(workspace, "approve.refused", {"name": path.name, "by": error.place})
 
 
+def _ticks(shown: Review, completed: Completed | None) -> Json:
+    """What is recorded of the checklist: digest and version, which tell a reader what was confirmed for what."""
+    if completed is None:
+        return {"checklist": NOT_GIVEN}
+    if (completed.release, completed.manifest_sha256) != (shown.name, shown.manifest_sha256):
+        raise ConfigurationError("--checklist", "is for another release", "Fill in the one of this release.")
+    return {"checklist": completed.version, "checklist_sha256": completed.sha256}
+
+
 def _verified(path: Path, trust: Trust | None, today: date, on_progress: Progress | None) -> VerificationReport:
     """The report of a release that is fit to be approved: everything holds but the approval that is to come."""
-    if trust is not None:
-        trust = replace(trust, threshold={"steward": max(1, trust.threshold.get("steward", 1))})
-    report = verify_release(path, trust=trust, integrity_only=trust is None, today=today, on_progress=on_progress)
+    report = look(path, trust=trust, today=today, on_progress=on_progress)
     if not report.ok:
         raise GateError(path.name, f"does not verify: {report.verdict}", "Run 'verify' on it; do not approve it.")
     return report

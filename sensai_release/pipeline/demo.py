@@ -1,7 +1,7 @@
 """`demo`: the whole story on a synthetic cohort, told by the same functions that the commands call.
 
-Two releases with a withdrawal between them, each approved by a second person, verification, the difference, and a
-tampered copy that must be refused.
+Two releases with a withdrawal between them, each approved by a second person; a status document that two people sign;
+verification, the difference, an index of the series, and a tampered copy that must be refused.
 Nothing in it is special to the demonstration but the data, which are invented.
 """
 
@@ -19,13 +19,17 @@ from sensai_release.pipeline import versioning
 from sensai_release.pipeline.approving import approve, review
 from sensai_release.pipeline.build import build
 from sensai_release.pipeline.comparing import compare
+from sensai_release.pipeline.history import history
+from sensai_release.pipeline.history import write_page as write_index
 from sensai_release.pipeline.publish import release
+from sensai_release.pipeline.reviewing import review_release, write_page
+from sensai_release.pipeline.standing import announce, countersign
 from sensai_release.pipeline.trusting import KEY_DIR_VARIABLE, add_people
 from sensai_release.pipeline.workspace import Workspace, init_workspace
 from sensai_release.privacy.keyfile import write_private_key
 from sensai_release.release.manifest import ENVELOPE
 from sensai_release.release.trust import load_trust
-from sensai_release.release.verify import verify_release
+from sensai_release.release.verify import StatusFile, verify_release
 from sensai_release.table.synthetic import generate_source
 
 Say = Callable[[str], None]
@@ -61,27 +65,37 @@ def demo(folder: Path, *, participants: int, seed: int, say: Say, quiet: bool = 
     second = _cut(workspace, keys, "2.0.0", "5  Build, release and approve 2.0.0", say, quiet=quiet)
 
     trust = load_trust(trust_file)
-    verdicts = {path.name: verify_release(path, trust=trust) for path in (first, second)}
+    status = _announce(workspace, keys, say)
+    today = datetime.now(UTC).date()
+    checked = StatusFile(data=status.read_bytes())
+    verdicts = {path.name: verify_release(path, trust=trust, today=today, status=checked) for path in (first, second)}
     for name, report in verdicts.items():
-        say(f"6  verify {name}: {report.verdict}")
+        say(f"7  verify {name} --status: {report.verdict}")
     difference = compare(first, second, html=folder / "difference.html")
-    say(f"7  diff: participants removed {difference['tables'][workspace.params.person_table]['rows_removed']}")
+    say(f"8  diff: participants removed {difference['tables'][workspace.params.person_table]['rows_removed']}")
+    listed = history(workspace.releases, trust=trust, today=today)
+    write_index(listed, workspace.releases, folder / "history.html")
+    say(f"9  history: {sum(map(len, listed.series.values()))} releases, each follows the one before it")
     tampered = _tamper(second, folder / "tampered")
-    refused = verify_release(tampered, trust=trust)
-    say(f"8  verify a copy with one changed byte: {refused.verdict}")
-    held = all(report.ok for report in verdicts.values()) and not refused.ok and not difference["identical"]
+    refused = verify_release(tampered, trust=trust, today=today)
+    say(f"10 verify a copy with one changed byte: {refused.verdict}")
+    fresh = [report.verdict for report in verdicts.values()] == ["superseded", "valid and current"]
+    held = fresh and listed.ok and not refused.ok and not difference["identical"]
     return {
         "ok": held,
         "synthetic": True,
         "verified": {name: report.verdict for name, report in verdicts.items()},
         "tampered": refused.verdict,
         "open": {
+            "The page that a reviewer reads": str(folder / "review.html"),
+            "The index of the releases": str(folder / "history.html"),
             "The validation report": str(workspace.root / "reports" / "validation.html"),
             "The disclosure risk": str(workspace.root / "reports" / "risk.html"),
             "The newest release": str(second),
             "Its datasheet": str(second / "datasheet.html"),
             "The difference of the two": str(folder / "difference.html"),
             "Whom to trust": str(trust_file),
+            "Which release is current": str(status),
             "The copy that verify refuses": str(tampered),
         },
     }
@@ -107,11 +121,21 @@ def _cut(workspace: Workspace, keys: Path, version: str, title: str, say: Say, *
 
 
 def _approve(workspace: Workspace, path: Path, keys: Path) -> None:
-    """The second person looks at what changed, and signs."""
+    """The second person looks at what changed, ticks the checklist, and signs; the page of the last release stays."""
     today = datetime.now(UTC).date()
     trust = keys.parent / "trust.json"
+    write_page(review_release(path, trust=trust, today=today), keys.parent / "review.html")
     shown = review(path, trust=trust, today=today)
-    approve(path, shown, key=keys / "reviewer.key", trust=trust, workspace=workspace, today=today)
+    key = keys / "reviewer.key"
+    approve(path, shown, key=key, trust=trust, workspace=workspace, today=today, completed=shown.ticked())
+
+
+def _announce(workspace: Workspace, keys: Path, say: Say) -> Path:
+    """Two people say which release is the one to use, each with their own key; returns what recipients are given."""
+    announce(workspace, key=keys / "steward.key", as_of=datetime.now(UTC).date())
+    made = countersign(workspace, key=keys / "reviewer.key")
+    say(f"6  announce: status {made.document.version}, signed by the steward and the reviewer")
+    return workspace.root / made.path
 
 
 def _withdraw(workspace: Workspace) -> None:

@@ -1,7 +1,8 @@
-"""The pages that people read: one self-contained HTML file each, with no script and no outside request.
+"""The pages that people read: one self-contained HTML file each, with no outside request.
 
 Style and plots are inline, everything put into a page is escaped, and a page of synthetic data says so in a band. Pages
-show what a report holds and decide nothing: verdicts, masking and wording of findings come with the report.
+show what a report holds and decide nothing: verdicts, masking and wording of findings come with the report. No page has
+a script but that of the review, which can be read without it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sensai_release.privacy.in_force import grouped
-from sensai_release.release.pages import risk
+from sensai_release.release.pages import review, risk
 from sensai_release.release.pages.plots import bar, histogram, interval, scale, strip, tenths
 from sensai_release.release.pages.recordings import orders, tally
 from sensai_release.table.causes import cause
@@ -26,7 +27,8 @@ def render_page(template: str, /, *, synthetic: bool, **context: Any) -> str:
     Templates and the `report` that each shows: `validation.html.j2` (`ValidationReport.to_dict()`), `risk.html.j2`
     (`RiskReport.to_dict()`), `diff.html.j2` (`ReleaseDiff.to_dict()`); `datasheet.html.j2` is filled by
     `datasheet.render_html`; `waivers.html.j2` (the `name` of the release and its `waivers`); `policy.html.j2`
-    (policy.json). Each takes `study` too, a mapping with `id` and `title`. `synthetic` shows the band.
+    (policy.json); `review.html.j2` (what `pipeline.reviewing` gathers). Each takes `study` too, a mapping with `id` and
+    `title`. `synthetic` shows the band.
     Raises `jinja2.UndefinedError` when a template asks for what the context lacks.
     """
     return _environment().get_template(template).render(synthetic=synthetic, **{"study": None} | context)
@@ -46,7 +48,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {"declared": declared, "number": number, "percent": percent, "words": words}
     environment.filters |= {"cause": cause, "noticeable": noticeable}
     environment.globals |= {"bar": bar, "histogram": histogram, "strip": strip, "tenths": tenths}
-    environment.globals |= {"interval": interval, "scale": scale, "risk": risk}
+    environment.globals |= {"interval": interval, "scale": scale, "risk": risk, "review": review}
     environment.globals |= {"grouped": grouped, "orders": orders, "tally": tally}
     return environment
 

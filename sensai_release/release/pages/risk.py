@@ -70,8 +70,13 @@ _SHORT = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateLine:
-    """One gate in words. `state` is passed, failed or cannot_assess; `stops` whether it stops a release."""
+    """One gate in words. `name` and `of` (a table or a set of columns) are those of the report.
 
+    `state` is passed, failed or cannot_assess; `stops` whether it stops a release.
+    """
+
+    name: str
+    of: str
     title: str
     meaning: str
     way: str
@@ -116,6 +121,8 @@ def _line(entry: Json, waived: bool) -> GateLine:
     title, meaning, way = _GATES.get(name, (name.replace("_", " "), "", ""))
     open_question = ok is None or entry.get("status") == "cannot_assess"
     return GateLine(
+        name=name,
+        of=str(entry.get("scope") or entry.get("table") or ""),
         title=title,
         meaning=meaning,
         way=way,
