@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.types as pt
 
-from sensai_release.privacy.policy import needed_columns
+from sensai_release.privacy.needed import needed_columns
 from sensai_release.table.readers import read_file
 from sensai_release.table.schema import TableSchema, load_schemas, parse_table
 from sensai_release.table.stowaways import stowaway_findings

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 Progress = Callable[[int, int], None]
+_NAME_WIDTH = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +48,11 @@ class Screen:
 
         table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
         numeric = [all(isinstance(row[index], (int, float)) for row in rows) for index in range(len(columns))]
-        for name, right in zip(columns, numeric, strict=True):
-            table.add_column(name, justify="right" if right else "left", overflow="fold")
+        # The first column names the row: a short name cut in two is not found again.
+        named = max(len(_cell(row[0])) for row in rows) <= _NAME_WIDTH
+        for index, (name, right) in enumerate(zip(columns, numeric, strict=True)):
+            justify: Literal["left", "right"] = "right" if right else "left"
+            table.add_column(name, justify=justify, overflow="fold", no_wrap=named and index == 0)
         for row in rows:
             table.add_row(*(_cell(value) for value in row))
         self._console().print(table, markup=False)

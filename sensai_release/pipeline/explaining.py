@@ -14,6 +14,7 @@ from sensai_release.errors import ConfigurationError
 from sensai_release.pipeline.effect import candidate_entry, column_effect, present_columns
 from sensai_release.pipeline.risk import POLICY
 from sensai_release.pipeline.workspace import Workspace
+from sensai_release.privacy.actions import TOP
 from sensai_release.privacy.dictionary import data_dictionary
 from sensai_release.privacy.policy import WINDOW_COLUMNS, PlannedColumn, TablePlan, plan_table
 from sensai_release.privacy.wording import MISSING, in_words
@@ -22,6 +23,9 @@ from sensai_release.table.catalogue import classify, identify_tool, load_catalog
 from sensai_release.table.schema import ColumnSpec, ReleaseSpec, TableSchema, released_tables
 
 Document = dict[str, Any]
+
+_NEVER_AS_IT_IS = "the class of the source column, which never leaves as it is; only what an action makes of it may"
+_LISTED = 12
 
 _FORM = ("dtype", "unit", "nullable", "minimum", "maximum", "categories", "pattern")
 
@@ -81,6 +85,9 @@ class _Asked:
         ]
         known += [f"{s.name}.{spec.name}" for s in self._workspace.schemas.values() for spec in s.columns if spec.name]
         # Only names of the declarations are shown, never what was typed: it may have been pasted from a source file.
+        if not self._column and (own := [name for name in dict.fromkeys(known) if name.startswith(f"{self._table}.")]):
+            more = f" and {len(own) - _LISTED} more" if len(own) > _LISTED else ""
+            return f"Name a column too: {', '.join(own[:_LISTED])}{more}."
         found = difflib.get_close_matches(f"{self._table}.{self._column}", list(dict.fromkeys(known)), n=5, cutoff=0.5)
         if found:
             return f"Near it: {', '.join(found)}."
@@ -103,6 +110,7 @@ def _common(workspace: Workspace, schema: TableSchema, spec: ColumnSpec, column:
         "role": spec.role,
         "tier": spec.tier,
         "class": spec.idclass,
+        "class_note": _NEVER_AS_IT_IS if spec.idclass == "X" else None,
         "justification": spec.justification,
         "profile": workspace.params.profile.name,
     }
@@ -133,16 +141,17 @@ def _of_source(
 ) -> Document:
     """A column under its name in the source: dropped, or released as something else."""
     profile = workspace.params.profile.name
-    found = [(table, action) for table in tables for action in spec.actions_for(table, profile) or ()]
-    released_as = []
-    for table, action in found:
+    released_as: dict[str, str] = {}
+    for target, action in ((name, action) for name in tables for action in spec.actions_for(name, profile) or ()):
         if action.do != "drop":
             names = [f"{column}_{s}" for s in action.parameters["statistics"]] if action.do == "window" else None
-            released_as += [f"{table}.{name}" for name in names or [action.output or column]]
-    document: Document = {"table": schema.name, "name": column, "released": False, "released_as": released_as}
-    if not released_as:
-        why = "dropped" if tables else f"its table is not released under the profile {profile}"
-        document["dropped"] = f"{why}: class {spec.idclass}. {spec.justification}"
+            released_as |= {f"{target}.{name}": in_words(action) for name in names or [action.output or column]}
+    document: Document = {"table": schema.name, "name": column, "released": False, "released_as": list(released_as)}
+    if released_as:
+        document["actions_in_words"] = released_as
+    else:
+        why = "" if tables else f"its table is not released under the profile {profile}: "
+        document["dropped"] = f"{why}class {spec.idclass}. {spec.justification}"
     return document | _common(workspace, schema, spec, column)
 
 
@@ -211,7 +220,7 @@ def _hierarchy(workspace: Workspace, plan: TablePlan, planned: PlannedColumn) ->
         chosen = policy["generalisation"].get(plan.table, {})
         levels = {entry["column"]: entry["level"] for entry in chosen.get("levels", ())}
         level = levels.get(planned.output)
-    names = [*hierarchy.level_names, "*"]
+    names = [*hierarchy.level_names, f"{TOP} (the whole column is left out)"]
     return {
         "name": hierarchy.name,
         "level": level,

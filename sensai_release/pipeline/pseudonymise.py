@@ -18,13 +18,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensai_release.errors import ConfigurationError, KeyFileError
+from sensai_release.errors import ConfigurationError, InputError, KeyFileError
 from sensai_release.governance.consent import ConsentRule, Inclusion, included_persons
 from sensai_release.pipeline.trusting import key_path
 from sensai_release.pipeline.validate import RECORDINGS
 from sensai_release.pipeline.workspace import Params, Workspace, earlier_releases, fresh_folder, write_json
 from sensai_release.privacy.keyfile import RootKey, load_root_key
 from sensai_release.privacy.keys import check_value
+from sensai_release.privacy.persons import refuse_tables_without_persons
 from sensai_release.privacy.pseudonyms import Pseudonymiser
 from sensai_release.release.manifest import MANIFEST
 from sensai_release.release.tables import read_json_object
@@ -79,14 +80,19 @@ def pseudonymise(workspace: Workspace) -> dict[str, int | str]:
     """Returns the number of persons left out, by reason, masked.
 
     Raises `KeyFileError` for a missing or unsafe root key, `ConfigurationError` for one that would give everybody
-    another pseudonym within a series, and `IdentifierError` for identifiers that cannot be trusted.
+    another pseudonym within a series and for a table that leads to no person, `IdentifierError` for identifiers that
+    cannot be trusted, and `InputError` when nobody is there or nobody may be released. An empty table beside persons is
+    no error: it is released with its columns and no row.
     """
     params = workspace.params
     schemas = workspace.schemas
     root = load_root()
     _refuse_other_pseudonyms(workspace, root)
     pseudonymiser = Pseudonymiser(root, str(params.study["id"]), params.series)
+    refuse_tables_without_persons(schemas, params.links)
     tables, recordings = _read_validated(workspace)
+    if params.person_table in tables:
+        _refuse_nobody(schemas[params.person_table], tables[params.person_table], "holds no person: it has no row")
     keys = list(_keys(schemas, tables, recordings))
     mappings = _mappings(pseudonymiser, keys)
     for key in keys:
@@ -96,6 +102,7 @@ def pseudonymise(workspace: Workspace) -> dict[str, int | str]:
         name = "key" if key.table in recordings else key.column
         held[key.table] = table.set_column(table.column_names.index(name), name, pseudonyms)
     inclusion = _inclusion(params, tables)
+    _refuse_nobody(schemas[params.raw["consent"]["table"]], inclusion.persons, "lets nobody be released")
     sessions = _sessions_of(params, tables, inclusion.persons)
     state = hashlib.sha256()
     with fresh_folder(workspace.pseudonymised) as folder:
@@ -103,7 +110,7 @@ def pseudonymise(workspace: Workspace) -> dict[str, int | str]:
             if not schemas[name].releases:
                 continue
             path = folder / f"{name}.parquet"
-            write_parquet(_keep(table, schemas[name], params, inclusion.persons, sessions), path)
+            write_parquet(_keep(table, params, inclusion.persons, sessions), path)
             state.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
         for name, table in recordings.items():
             kept = table.filter(pc.is_in(table["key"], value_set=sessions)).sort_by("key")
@@ -223,6 +230,17 @@ def _inclusion(params: Params, tables: Mapping[str, pa.Table]) -> Inclusion:
     return included_persons(tables[params.person_table][params.person_key], tables[entry["table"]], _rule(entry))
 
 
+def _refuse_nobody(schema: TableSchema, rows: pa.Table | pa.Array, cause: str) -> None:
+    """Raises `InputError` for a table, or for what it leaves, without a row: there would be nobody to release."""
+    if len(rows):
+        return
+    file = schema.source.file if schema.source is not None else schema.name
+    cure = "Fill it, or mend 'persons' in params.yaml."
+    if "released" in cause:
+        cure = "Wait for consent, or mend 'consent' in params.yaml: 'grant' must name the column and the text of a yes."
+    raise InputError(f"the source folder: {file} (table {schema.name})", cause, cure)
+
+
 def _rule(entry: Mapping[str, Any]) -> ConsentRule:
     return ConsentRule(
         person=entry["person"],
@@ -244,17 +262,11 @@ def _sessions_of(params: Params, tables: Mapping[str, pa.Table], persons: pa.Arr
     return sessions.filter(pc.is_in(sessions[person], value_set=persons))[params.session_key].combine_chunks()
 
 
-def _keep(table: pa.Table, schema: TableSchema, params: Params, persons: pa.Array, sessions: pa.Array) -> pa.Table:
-    """The rows of included persons. A table that leads to no person cannot be filtered, so it is refused."""
+def _keep(table: pa.Table, params: Params, persons: pa.Array, sessions: pa.Array) -> pa.Table:
+    """The rows of included persons."""
     if params.person_key in table.column_names:
         return table.filter(pc.is_in(table[params.person_key], value_set=persons))
-    if params.session_key in table.column_names:
-        return table.filter(pc.is_in(table[params.session_key], value_set=sessions))
-    raise ConfigurationError(
-        f"schemas/{schema.name}.yaml",
-        "releases rows that lead to no person",
-        f"Give it the column {params.person_key} or {params.session_key}, or do not release it.",
-    )
+    return table.filter(pc.is_in(table[params.session_key], value_set=sessions))
 
 
 def _link(recordings: pa.Table, source: Path, target: Path) -> None:

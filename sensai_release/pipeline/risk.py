@@ -18,6 +18,7 @@ from sensai_release.privacy.linkability.limits import Limits
 from sensai_release.privacy.masking import MINIMUM
 from sensai_release.privacy.persons import Links, person_keys, tells_of_persons
 from sensai_release.privacy.risk import assess as measure
+from sensai_release.release.manifest import check_schema
 from sensai_release.release.tables import ReleasedTables, load_dictionaries, read_json_object
 from sensai_release.release.waived import predicate_gates
 
@@ -48,38 +49,65 @@ def all_gates(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 def assess_release(path: Path) -> dict[str, Any]:
     """The risk report of a release or candidate directory, by the thresholds that it states.
 
-    Raises `ReleaseFormatError` when the directory is neither.
+    Raises `ReleaseFormatError` when the directory is neither, holds no person, or has a table that leads to none.
     """
     policy = path / "reports" / POLICY if (path / "reports" / POLICY).is_file() else path / POLICY
     dictionaries = load_dictionaries(path / "schemas")
-    owner = next((d for d in dictionaries.values() if d["person_key"] and d["primary_key"] == [d["person_key"]]), None)
-    if not policy.is_file() or owner is None:
+    if not policy.is_file() or not dictionaries:
         raise ReleaseFormatError("PATH", "is neither a release nor a candidate", "Name a folder made by 'release'.")
-    persons = next(
-        d for d in dictionaries.values() if d["primary_key"] == [owner["person_key"]] and not d["foreign_keys"]
-    )
+    return _judged(_assess(path, policy, _links_of(dictionaries)))
+
+
+def _links_of(dictionaries: Mapping[str, Mapping[str, Any]]) -> Links:
+    """The tables of persons and of sessions, as the dictionaries of a release show them."""
+    own = (d for d in dictionaries.values() if d.get("person_key") and d.get("primary_key") == [d["person_key"]])
+    persons = next((d for d in own if not d.get("foreign_keys")), None)
+    if persons is None:
+        raise ReleaseFormatError(
+            "schemas", "describe no table with one row a person", "Build it again with a released table of persons."
+        )
+    leads = f"{persons['table']}.{persons['person_key']}"
     sessions = next(
         (
             d
             for d in dictionaries.values()
-            if any(key["references"] == f"{persons['table']}.{persons['person_key']}" for key in d["foreign_keys"])
-            and d["primary_key"] != [persons["person_key"]]
+            if any(key["references"] == leads for key in d.get("foreign_keys", ()))
+            and d.get("primary_key") not in (None, [], [persons["person_key"]])
         ),
         None,
     )
-    links = Links(
+    return Links(
         persons=persons["table"],
         person_key=persons["person_key"],
         sessions=sessions["table"] if sessions else "",
         session_key=sessions["primary_key"][0] if sessions else "",
     )
-    return _judged(_assess(path, policy, links))
+
+
+def _refuse_without_persons(held: ReleasedTables, persons: str) -> None:
+    """Raises `ReleaseFormatError` when there is nobody to count, or a table of which nobody knows whose rows they are.
+
+    A table without rows beside persons is none of these: it says of nobody anything.
+    """
+    if held.rows(persons) == 0:
+        raise ReleaseFormatError(
+            f"data/{persons}", "holds no person, so there is no risk to count", "Build it again from persons."
+        )
+    for name in held.names:
+        if held.person_link(name) is None:
+            raise ReleaseFormatError(
+                f"schemas/{name}.json",
+                "describes rows that lead to no person: no column is a person's key, or a key that leads to one",
+                f"Release the key in schemas/{name}.yaml, or leave the table out, and build again.",
+            )
 
 
 def _assess(folder: Path, policy_path: Path, links: Links, minimum: int = MINIMUM) -> dict[str, Any]:
-    policy = read_json_object(policy_path, POLICY, "generalisation", "k", "max_suppressed")
+    policy = read_json_object(policy_path, POLICY)
+    check_schema(policy, "policy.schema.json", POLICY)
     dictionaries = load_dictionaries(folder / "schemas")
     held = ReleasedTables(folder / "data", dictionaries)
+    _refuse_without_persons(held, links.persons)
     tables = {name: held.read(name) for name, entry in dictionaries.items() if tells_of_persons(entry, links)}
     keys = person_keys(tables, dictionaries, links)
     persons = keys.table

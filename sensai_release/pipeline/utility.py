@@ -8,6 +8,7 @@ What is measured is `privacy.utility`'s.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 
 from sensai_release.errors import ConfigurationError
 from sensai_release.pipeline.workspace import Params, Workspace
+from sensai_release.privacy.folds import fold_balance
 from sensai_release.privacy.models import Codes, Floats
 from sensai_release.privacy.utility import ColumnPair, SessionData, Target, UtilityReport
 from sensai_release.privacy.utility import assess_utility as measure
@@ -48,7 +50,8 @@ def assess_utility(workspace: Workspace, *, targets: Sequence[str] | None = None
         **side.features(),
         targets=tuple(side.target(name) for name in names),
     )
-    return measure(data, tuple(side.pairs()), minimum=workspace.params.masking_minimum)
+    report = measure(data, tuple(side.pairs()), minimum=workspace.params.masking_minimum)
+    return replace(report, warnings=(*report.warnings, *side.uneven_folds()))
 
 
 class _Candidate:
@@ -77,6 +80,26 @@ class _Candidate:
                 at = pc.index_in(self.persons, value_set=held[self._params.person_key].combine_chunks())
                 return np.asarray(pc.fill_null(held["fold"].take(at), 0).to_numpy()).astype(np.int64)
         return np.zeros(len(self.sessions), dtype=np.int64)
+
+    def uneven_folds(self) -> Iterator[str]:
+        """A sentence for each stratum of which one fold has more persons than another by more than one."""
+        params = self._params
+        stratum = params.raw["folds"].get("stratify")
+        for table, (schema, _) in self._specs.items():
+            if schema.generated != "folds":
+                continue
+            held, persons = self._tables.read(table), self._tables.read(params.person_table)
+            labels = None
+            if stratum in persons.column_names:
+                at = pc.index_in(held[params.person_key], value_set=persons[params.person_key].combine_chunks())
+                labels = persons[stratum].take(at)
+            balance = fold_balance(held["fold"], labels, params.raw["folds"]["count"], params.masking_minimum)
+            for entry in (entry for entry in balance["strata"] if entry["uneven"]):
+                yield (
+                    f"The folds are uneven for {stratum or 'persons'} {entry['stratum']}: from {entry['smallest']} to"
+                    f" {entry['largest']} persons, rounded down. Who has a fold keeps it, also when others leave; weigh"
+                    " the folds by their size."
+                )
 
     def default_targets(self) -> list[str]:
         """The first label column with numbers, and the first with two categories."""

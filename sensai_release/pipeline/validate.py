@@ -22,7 +22,7 @@ from sensai_release.pipeline.portrait import column_ranges, recording_counts
 from sensai_release.pipeline.source import SourceFile, list_source, workspace_secret
 from sensai_release.pipeline.units import map_units
 from sensai_release.pipeline.workspace import Workspace, write_json, write_text
-from sensai_release.privacy.policy import needed_columns
+from sensai_release.privacy.needed import needed_columns
 from sensai_release.privacy.windows import time_findings
 from sensai_release.release.tables import read_json_object
 from sensai_release.table.checks import check_and_profile, column_profile, merge_profiles

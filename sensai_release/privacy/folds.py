@@ -1,7 +1,7 @@
 """Cross-validation folds that keep all rows of a person together and that a person never leaves.
 
 A fold is a keyed hash of the person's pseudonym, under a key of its own, so it tells nothing of enrolment and needs no
-memory. `fold_balance` says how evenly a study's strata lie; who prints it is not decided here.
+memory. `fold_balance` says how evenly a study's strata lie; `pipeline.utility` warns of it.
 """
 
 from __future__ import annotations

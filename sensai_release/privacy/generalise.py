@@ -24,7 +24,7 @@ from sensai_release.privacy.actions import TOP, generalise_column
 from sensai_release.privacy.classes import Codes, combine, encode
 from sensai_release.privacy.lattice import Levels, Problem, all_nodes, blankable
 from sensai_release.privacy.masking import masked
-from sensai_release.privacy.suppression import Demand, Rows, blanks
+from sensai_release.privacy.suppression import Demand, blanks
 from sensai_release.table.schema import Hierarchy
 
 _LARGEST = 1 << 62
@@ -135,12 +135,12 @@ def search(
     demand = Demand(k=k, l=l)
     values = [encode(persons[name]) for name in sensitive]
     allowed = int(max_suppressed * persons.num_rows + 1e-9)
-    problem = Problem(codes, others, values, demand, allowed)
+    problem = Problem(codes, others, values, demand, allowed=allowed, costs=[column.weight for column in columns])
     kept = _kept(problem, columns, keep, allowed)
     found, checked = (kept, 1) if kept is not None else _best(problem, lattice, units, allowed)
     if found is None:
         return Choice(levels=None, nodes=len(lattice), checked=checked, allowed=allowed)
-    suppressed, blanked = _suppress(codes, others, values, columns, found, demand)
+    suppressed, blanked = _suppress(problem, codes, columns, found, demand)
     levels = {column.output: level for column, level in zip(columns, found, strict=True)}
     return Choice(
         levels=levels,
@@ -226,8 +226,11 @@ def _best(
             left = left[(lattice[left] > lattice[node]).any(axis=1)]
             continue
         left = left[left != node]
-        if (best is None or (int(loss[node]), count, levels) < best) and problem.mendable(levels):
-            best = (int(loss[node]), count, levels)
+        if best is not None and (int(loss[node]), count, levels) >= best:
+            continue
+        more = problem.companions(levels)
+        if more is not None and (best is None or (int(loss[node]), count + more, levels) < best):
+            best = (int(loss[node]), count + more, levels)
             left = left[loss[left] <= best[0]]
     return (None if best is None else best[2]), checked
 
@@ -241,33 +244,25 @@ def _kept(
     levels: Levels = tuple(keep[column.output] for column in columns)
     if not all(0 <= level < column.hierarchy.height for level, column in zip(levels, columns, strict=True)):
         return None
-    return levels if problem.given_up(levels) <= allowed and problem.mendable(levels) else None
+    return levels if problem.given_up(levels) <= allowed and problem.companions(levels) is not None else None
 
 
 def _suppress(
+    problem: Problem,
     codes: Sequence[Sequence[Codes]],
-    fixed: Codes,
-    sensitive: Sequence[Codes],
     columns: Sequence[GeneralisedColumn],
     levels: Levels,
     demand: Demand,
 ) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
     """Who loses cells, and in which columns."""
-    count = len(fixed)
-    every = np.arange(count)
-    used = blankable(codes, levels)
-    rows = Rows(
-        columns=[codes[column][levels[column]] for column in used],
-        fixed=fixed,
-        weights=np.ones(count, dtype=np.int64),
-        sensitive=[(every, values) for values in sensitive],
-    )
-    faulty = rows.faulty(rows.classes(), demand)
-    cells = blanks(rows, faulty, demand, [columns[column].weight for column in used])
+    rows, faulty, company = problem.leaving(levels)
+    cells = blanks(rows, faulty, demand, problem.costs(levels), company)
     if cells is None:
         raise AssertionError("a node that can be mended was not")
+    losing = np.flatnonzero(faulty | cells.any(axis=1))
+    used = blankable(codes, levels)
     blanked = {columns[column].output: tuple(np.flatnonzero(cells[:, n]).tolist()) for n, column in enumerate(used)}
-    return tuple(np.flatnonzero(faulty).tolist()), blanked if faulty.any() else {}
+    return tuple(losing.tolist()), blanked if len(losing) else {}
 
 
 def _cost(column: GeneralisedColumn, level: int, finest: Codes, chosen: Codes, blanked: tuple[int, ...]) -> Cost:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -80,6 +81,19 @@ def _write(out: BinaryIO, data: bytes, mode: int) -> None:
     out.write(data)
     out.flush()
     os.fsync(out.fileno())
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """One process at a time makes keys in a folder; the next one waits. Where a folder cannot be opened or locked, what
+    is done in it goes on, or fails, by itself.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def sync_folder(folder: Path) -> None:

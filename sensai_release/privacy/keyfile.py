@@ -13,6 +13,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -23,10 +24,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from sensai_release.errors import KeyFileError, OutputExistsError, TrustError
-from sensai_release.privacy.age import new_identity
+from sensai_release.privacy.age import new_identity, parse_recipient, recipient_of
 from sensai_release.privacy.key_storage import (
     RESTORE,
     create_files,
+    locked_folder,
     place_of,
     read_head,
     read_private_file,
@@ -53,12 +55,16 @@ _NAME_LENGTH = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyInfo:
-    """What may be told about a key that was made: `public` is the raw public key, `None` for a root key."""
+    """What may be told about a key that was made: `public` is the raw public key, `None` for a root key.
+
+    `completed`: the private key was there already, and only its missing public half was written.
+    """
 
     role: KeyRole
     name: str
     key_id: str
     public: bytes | None = None
+    completed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,22 +119,48 @@ def public_key_id(raw: bytes) -> str:
 def write_private_key(path: Path, *, role: KeyRole, name: str) -> KeyInfo:
     """Makes a new key and writes it to `path` (0600), and its public half to `path`.pub, where it has one.
 
-    Both files are created exclusively and synced with their folder; after a failure neither is left. A root key's id is
-    made at random and says nothing about the key. Raises `OutputExistsError` when one of the files is there, and
-    `KeyFileError` for a bad name, role or folder.
+    Both files are created exclusively and synced with their folder; after a failure neither is left. A private key of
+    that role without its public half (a process died between the two) gets it, and stays as it is. A root key's id is
+    made at random and says nothing about the key. Raises `OutputExistsError` when one of the files is there otherwise,
+    and `KeyFileError` for a bad name, role or folder.
     """
     if role not in ROLES:
         raise KeyFileError("--role", "is not a role of a key", f"Choose one of: {', '.join(ROLES)}.")
     check_name(name)
     public_path = path.with_name(path.name + ".pub")
-    for target in (path, public_path):
-        if os.path.lexists(target):
-            raise OutputExistsError(f"key file {target.name}", "is already there", "Choose another path.")
-    info, private_text, public_text = _new_key(role, name)
-    outputs = [(path, private_text, 0o600)]
-    if public_text is not None:
-        outputs.append((public_path, public_text, 0o644))
-    create_files(outputs)
+    # Between its two files, a key that is being made looks like one that was left without its public half.
+    with locked_folder(path.parent):
+        if role != "root" and os.path.lexists(path) and not os.path.lexists(public_path):
+            # Anything but a sound key of that role is somebody's file that is in the way: see below.
+            with suppress(KeyFileError):
+                return _complete(path, public_path, role)
+        for target in (path, public_path):
+            if os.path.lexists(target):
+                raise OutputExistsError(f"key file {target.name}", "is already there", "Choose another path.")
+        info, private_text, public_text = _new_key(role, name)
+        outputs = [(path, private_text, 0o600)]
+        if public_text is not None:
+            outputs.append((public_path, public_text, 0o644))
+        create_files(outputs)
+    return info
+
+
+def _complete(path: Path, public_path: Path, role: KeyRole) -> KeyInfo:
+    """Writes the public half of a private key. Raises `KeyFileError` when there is no sound key of that role."""
+    place = place_of(path)
+    found = read_private(path, (role,), PRIVATE_LABEL)
+    if role == "escrow":
+        recipient = recipient_of(found.content.decode("ascii"), place)
+        raw, content = parse_recipient(recipient, place), recipient.encode()
+    else:
+        private = _private_from_der(found.content)
+        if not isinstance(private, X25519PrivateKey if role == "recipient" else Ed25519PrivateKey):
+            raise KeyFileError(place, f"does not hold a key for the role {role}", RESTORE)
+        raw, content = private.public_key().public_bytes_raw(), _to_spki(private.public_key())
+    if public_key_id(raw) != found.key_id:
+        raise KeyFileError(place, "has a key-id that is not that of its key", RESTORE)
+    info = KeyInfo(role=role, name=found.name, key_id=found.key_id, public=raw, completed=True)
+    create_files([(public_path, _text(info, PUBLIC_LABEL, content), 0o644)])
     return info
 
 
@@ -184,6 +216,8 @@ def find_key(directory: Path, role: KeyRole) -> Path:
     """
     found = [path for path, header in key_files(directory, role) if not is_retired(path, header.key_id)]
     if not found:
+        if (directory / f"{role}.key").is_file():
+            raise KeyFileError(f"key file {role}.key", "is no key file of this tool in use, or is damaged", RESTORE)
         cause = f"holds no {role} key"
         raise KeyFileError("the key folder", cause, f"Make one with 'keygen --role {role}', or name it by path.")
     if len(found) > 1:

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from sensai_release.errors import ConfigurationError
 from sensai_release.privacy.classes import Codes, class_sizes, combine, cross, dense
-from sensai_release.privacy.suppression import Demand, Rows, can_be_mended
+from sensai_release.privacy.companions import companions
+from sensai_release.privacy.suppression import Demand, Flags, Rows, can_be_mended
 
 MAXIMUM_NODES = 2_000_000
 Levels = tuple[int, ...]
@@ -48,15 +49,24 @@ class _Fold:
 class Problem:
     """The persons of a search, folded into distinct rows. `codes[c][level]` are the codes of column c, one a person.
 
-    `fixed` are codes of what is released as it is and counts too. `allowed` is the largest number of persons who may be
-    in faulty classes before suppression.
+    `fixed` are codes of what is released as it is and counts too. `allowed` is the largest number of persons who may
+    lose cells, `costs` what a blank costs in each column.
     """
 
     def __init__(
-        self, codes: Sequence[Sequence[Codes]], fixed: Codes, sensitive: Sequence[Codes], demand: Demand, allowed: int
+        self,
+        codes: Sequence[Sequence[Codes]],
+        fixed: Codes,
+        sensitive: Sequence[Codes],
+        demand: Demand,
+        *,
+        allowed: int,
+        costs: Sequence[int],
     ) -> None:
         self._demand = demand
         self._allowed = allowed
+        self._costs = costs
+        self._persons = (codes, fixed, sensitive)
         count = len(fixed)
         finest, _ = dense(combine([fixed, *(levels[0] for levels in codes)], count))
         _, first, weights = np.unique(finest, return_index=True, return_counts=True)
@@ -99,11 +109,38 @@ class Problem:
         ids = self._ids(self._base, every, levels)
         return int(self._base.weights[rows.faulty(ids, self._demand)].sum())
 
-    def mendable(self, levels: Levels) -> bool:
-        """Whether local suppression of those persons can make every class sound."""
+    def companions(self, levels: Levels) -> int | None:
+        """How many others must lose cells with those persons, so that every class is sound; `None` where none can be.
+
+        With them no more than the allowed number may lose cells.
+        """
         rows = self._rows(levels)
         faulty = rows.faulty(self._ids(self._base, range(len(self._codes)), levels), self._demand)
-        return can_be_mended(rows, faulty, self._demand)
+        if can_be_mended(rows, faulty, self._demand):
+            return 0
+        if max(self._demand.k, int(rows.weights[faulty].sum()) + 1) > self._allowed:
+            return None
+        found = self.leaving(levels)[2]
+        return None if found is None else int(found.sum())
+
+    def leaving(self, levels: Levels) -> tuple[Rows, Flags, Flags | None]:
+        """One row a person at a node, who is in faulty classes, and who has to lose cells with them if that can be."""
+        codes, fixed, sensitive = self._persons
+        used = blankable(codes, levels)
+        every = np.arange(len(fixed))
+        rows = Rows(
+            columns=[codes[column][levels[column]] for column in used],
+            fixed=fixed,
+            weights=np.ones(len(fixed), dtype=np.int64),
+            sensitive=[(every, values) for values in sensitive],
+        )
+        faulty = rows.faulty(rows.classes(), self._demand)
+        room = self._allowed - int(faulty.sum())
+        return rows, faulty, companions(rows, faulty, self._demand, self.costs(levels), room)
+
+    def costs(self, levels: Levels) -> list[int]:
+        """What a blank costs in each column that says something at a node."""
+        return [self._costs[column] for column in blankable(self._codes, levels)]
 
     def _rows(self, levels: Levels) -> Rows:
         columns = [self._codes[column][levels[column]] for column in blankable(self._codes, levels)]

@@ -21,6 +21,12 @@ def masked(count: int, minimum: int = MINIMUM) -> int | str:
     return f"<{minimum}" if 0 < count < minimum else count
 
 
+def masked_of(count: int, total: int, minimum: int = MINIMUM) -> int | str:
+    """The count beside its total, which the reader knows: a larger count reads `>=minimum` where the rest is small."""
+    shown = masked(count, minimum)
+    return f">={minimum}" if isinstance(shown, int) and 0 < total - count < minimum <= count else shown
+
+
 def rounded(count: int | str, minimum: int = MINIMUM) -> int | str:
     """The count as a document may print it that others can be held against: masked, else down to a multiple.
 

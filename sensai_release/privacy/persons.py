@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensai_release.errors import ConfigurationError
+from sensai_release.table.schema import SchemaSet, TableSchema
 
 Dictionary = Mapping[str, Any]
 _BETWEEN = "\x1f"
@@ -100,6 +101,27 @@ def tells_of_persons(dictionary: Dictionary, links: Links) -> bool:
     return dictionary["table"] in (links.persons, links.sessions) or any(_quasi_identifiers(dictionary))
 
 
+def refuse_tables_without_persons(schemas: SchemaSet, links: Links) -> None:
+    """Raises `ConfigurationError` for a table that would be released although its schema leads to no person.
+
+    Whose rows they are is not known then, so neither can consent be honoured nor risk be counted in persons.
+    """
+    for schema in schemas.values():
+        if schema.releases and schema.generated is None and not _leads_to_persons(schema, links):
+            raise ConfigurationError(
+                f"schemas/{schema.name}.yaml",
+                "releases rows that lead to no person",
+                f"Declare the column {links.person_key} or the foreign key {links.session_key}, or do not release it.",
+            )
+
+
+def _leads_to_persons(schema: TableSchema, links: Links) -> bool:
+    if schema.source is not None and schema.source.per_recording:
+        return schema.source.recording_key == links.session_key
+    keys = {key.column for key in schema.foreign_keys}
+    return schema.match(links.person_key) is not None or links.session_key in keys
+
+
 def _quasi_identifiers(dictionary: Dictionary) -> Iterator[tuple[str, int]]:
     for column in dictionary["columns"]:
         if column["role"] == "quasi_identifier":
@@ -152,7 +174,9 @@ def _rows(
         owners = pa.nulls(table.num_rows, pa.string())
     found = pc.index_in(owners, value_set=value_set)
     if found.null_count:
-        raise ConfigurationError(name, f"{found.null_count} rows do not lead to a person", "Add its key, or drop it.")
+        raise ConfigurationError(
+            f"the released table {name}", "has rows that do not lead to a person", "Add the person's key, or drop it."
+        )
     return _Rows(person=_integers(found), place=_integers(place))
 
 

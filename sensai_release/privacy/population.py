@@ -1,11 +1,11 @@
 """What a stranger with a register could do: prosecutor, journalist and marketer risk, and uniqueness in the population.
 
-The three attackers are El Emam's (https://doi.org/10.1136/jamia.2010.004820): one who knows that somebody is in the
-release, one who looks somebody up in a register of the whole population, and one who matches all rows to it. Beyond the
-release itself everything is an estimate from the sizes of its classes and the size of the population, and estimators
-differ by an order of magnitude. So uniqueness is given as the range of all that can be computed; the rule of Dankar et
-al. (https://doi.org/10.1186/1472-6947-12-66) names one of them, and replaces none. Without the size of the population
-nothing is estimated. Counted in persons, one row each.
+The three attackers are El Emam's (the first two in https://doi.org/10.1197/jamia.M2716): one who knows that somebody is
+in the release, one who looks somebody up in a register of the whole population, and one who matches all rows to it.
+Beyond the release itself everything is an estimate from the sizes of its classes and the size of the population, and
+estimators differ by an order of magnitude. So uniqueness is given as the range of all that can be computed; the rule of
+Dankar et al. (https://doi.org/10.1186/1472-6947-12-66) names one of them, and replaces none. Without the size of the
+population nothing is estimated. Counted in persons, one row each.
 """
 
 from __future__ import annotations

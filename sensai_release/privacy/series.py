@@ -3,8 +3,9 @@
 Whoever holds two releases joins them by pseudonym: levels of generalisation that each hide a person can single one out
 together, and a person who comes, goes or changes alone is seen in what differs. Measured here over persons
 (`privacy.persons`) and their rows; which releases there are, and whether their bytes are right, is `pipeline.series`'s.
-Counts are masked in all that is reported. Background: sequential release, in Fung et al. 2010, "Privacy-preserving data
-publishing", ACM Computing Surveys 42(4), https://doi.org/10.1145/1749603.1749605.
+Counts are masked in all that is reported, and where the rest of a known total is small the larger count hides too.
+From ten on the steward's report prints exact counts; a release rounds them. Background: sequential release, in Fung et
+al. 2010, "Privacy-preserving data publishing", ACM Computing Surveys 42(4), https://doi.org/10.1145/1749603.1749605.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensai_release.privacy.classes import Codes, class_sizes, combine, encode
-from sensai_release.privacy.masking import MINIMUM, masked
+from sensai_release.privacy.masking import MINIMUM, masked, masked_of
 from sensai_release.privacy.persons import PersonKeys
 
 Json = Mapping[str, Any]
@@ -188,7 +189,7 @@ def _together(releases: Sequence[SeriesRelease], k: int, minimum: int) -> dict[s
     return {
         "releases": [held.name for held in releases],
         "k_min": int(crowd.min()) if len(crowd) else 0,
-        "below_k": masked(int((crowd < k).sum()), minimum),
+        "below_k": masked_of(int((crowd < k).sum()), len(crowd), minimum),
     }
 
 
@@ -210,7 +211,8 @@ def _joined(
     findings: list[Json] = []
     for name, who, ids in (("appeared", appeared, after[0]), ("vanished", vanished, before[0])):
         sizes = class_sizes(combine([ids[who]], int(who.sum())))
-        entry[name] = {"persons": masked(int(who.sum()), minimum), "k_min": _smallest(sizes, minimum)}
+        everyone = int((after if name == "appeared" else before)[1].sum())
+        entry[name] = {"persons": masked_of(int(who.sum()), everyone, minimum), "k_min": _smallest(sizes, minimum)}
         findings += _differing(name, old.name, int(who.sum()), sizes, k, alarm, minimum)
     if union["k_min"] >= k and len(in_both) and int(in_both.min()) < k:
         findings.append(
@@ -220,7 +222,7 @@ def _joined(
                 f"persons who are in both releases share what an acquaintance can know with fewer than {k} others who"
                 " are in both, because some have left or come",
                 "Nothing in this release can undo it: the earlier one is out. Recall it where that is possible.",
-                count=masked(int((in_both < k).sum()), minimum),
+                count=masked_of(int((in_both < k).sum()), len(in_both), minimum),
             )
         )
     for kind, measured in (
@@ -229,7 +231,7 @@ def _joined(
     ):
         entry[kind] = []
         for place, count in measured:
-            entry[kind].append(place | {"persons": masked(count, minimum)})
+            entry[kind].append(place | {"persons": masked_of(count, int(both.sum()), minimum)})
             findings += _few_changed(kind, old.name, place, count, alarm, minimum)
     return entry, findings
 
@@ -252,7 +254,7 @@ def _differing(
             f"among the persons who {name} since this release some share what an acquaintance can know with fewer"
             f" than {k} others who did",
             "Release them with more persons like them, or in a coarser form.",
-            count=masked(int((sizes < k).sum()), minimum),
+            count=masked_of(int((sizes < k).sum()), count, minimum),
         )
 
 
@@ -357,11 +359,15 @@ def _by_values(old: SeriesRelease, new: SeriesRelease, alarm: int, minimum: int)
     few = int(((differ > 0) & (differ < alarm)).sum())
     whole = _shared_classes(old, new, every)
     joined = int(((whole[0] == 1) & (whole[1] == 1)).sum()) if every else 0
+    # Both totals are known: few who are not alone in the smaller release would follow from either.
+    alone = masked_of(joined, min(held.keys.table.num_rows for held in (old, new)), minimum)
+    if alone == joined:
+        alone = masked_of(joined, max(held.keys.table.num_rows for held in (old, new)), minimum)
     entry |= {
         "columns": list(tier1),
         "classes": len(before),
         "classes_differing_by_few": few,
-        "alone_in_both": masked(joined, minimum),
+        "alone_in_both": alone,
     }
     if tier1 and few:
         findings.append(
@@ -380,7 +386,7 @@ def _by_values(old: SeriesRelease, new: SeriesRelease, alarm: int, minimum: int)
                 "persons stand alone in both releases with the same quasi-identifiers, so they can be joined without"
                 " pseudonyms",
                 "Coarsen tier 2 before data go to recipients who must not join them.",
-                count=masked(joined, minimum),
+                count=alone,
             )
         )
     return entry, findings

@@ -1,10 +1,11 @@
 """Special uniques: the smallest sets of attributes that already single a person out.
 
 A minimal sample unique (MSU) is a set of attributes in which a person is alone, though in no part of it. Scores are
-Elliot, Manning and Ford's (https://doi.org/10.1142/S0218488502001600), the search uses the subset property as Manning,
-Haglin and Keane's SUDA2 does (https://doi.org/10.1007/s10618-007-0078-6): a set that holds an MSU of a person is no MSU
-of that person. Counted in persons, one row each; missing is a value. What a report shows is a distribution and the
-share of each attribute, never a person.
+Elliot, Manning and Ford's (2002, International Journal of Uncertainty, Fuzziness and Knowledge-Based Systems 10(5),
+493-509), the search uses the subset property as Manning, Haglin and Keane's SUDA2 does
+(https://doi.org/10.1007/s10618-007-0078-6): a set that holds an MSU of a person is no MSU of that person. Counted in
+persons, one row each; missing is a value. What a report shows is a distribution and the share of each attribute, never
+a person.
 """
 
 from __future__ import annotations

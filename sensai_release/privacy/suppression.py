@@ -1,10 +1,11 @@
 """Local suppression: blank as few cells as possible so that everybody hides among at least k persons.
 
-Only cells of persons in classes that are too small, or too uniform, are blanked. Missing is a value, so persons with
-blanks hide among others with the same blanks: among each other, or in a sound class that had these cells missing all
-along (an anchor). Up to ten such persons get the cheapest blanks there are; for more it is a greedy choice, kept only
-while it is no dearer than blanking everything (the problem is NP-hard: Meyerson and Williams,
-https://doi.org/10.1145/1055558.1055591). Which levels columns have is `privacy.generalise`'s.
+Only cells of persons in classes that are too small, or too uniform, are blanked, and of companions where these persons
+are too few (`privacy.companions`). Missing is a value, so persons with blanks hide among others with the same blanks:
+among each other, or in a sound class that had these cells missing all along (an anchor). Up to ten such persons get the
+cheapest blanks there are; for more it is a greedy choice, kept only while it is no dearer than blanking everything (the
+problem is NP-hard: Meyerson and Williams, https://doi.org/10.1145/1055558.1055591). Which levels columns have is
+`privacy.generalise`'s.
 """
 
 from __future__ import annotations
@@ -85,17 +86,21 @@ def can_be_mended(rows: Rows, faulty: Flags, demand: Demand) -> bool:
     return bool(anchored.all())
 
 
-def blanks(rows: Rows, faulty: Flags, demand: Demand, costs: Sequence[int]) -> Flags | None:
+def blanks(
+    rows: Rows, faulty: Flags, demand: Demand, costs: Sequence[int], companions: Flags | None = None
+) -> Flags | None:
     """Which cells to blank, rows by columns; `None` when nothing helps. `rows` has one row a person, each of weight 1.
 
-    `costs` is the cost of a blank in each column. After it every class meets the demand; it never costs more than
-    blanking every cell of the faulty rows, where that would do.
+    `costs` is the cost of a blank in each column; `companions` are sound rows whose cells may be blanked too, and whose
+    classes are sound without them. After it every class meets the demand; it never costs more than blanking every cell
+    of the faulty rows and their companions, where that would do.
     """
     result = np.zeros((len(rows.fixed), len(rows.columns)), dtype=bool)
-    if not can_be_mended(rows, faulty, demand):
+    leaving = faulty if companions is None else faulty | companions
+    if not can_be_mended(rows, leaving, demand):
         return None
-    for value in np.unique(rows.fixed[faulty]).tolist():
-        out, sound = np.flatnonzero(faulty & (rows.fixed == value)), np.flatnonzero(~faulty & (rows.fixed == value))
+    for value in np.unique(rows.fixed[leaving]).tolist():
+        out, sound = np.flatnonzero(leaving & (rows.fixed == value)), np.flatnonzero(~leaving & (rows.fixed == value))
         result[out] = _mend(rows.take(out), rows.take(sound), demand, costs)
     ids = _blanked(rows, result).classes()
     if rows.faulty(ids, demand).any():

@@ -73,13 +73,21 @@ def test_a_dropped_column_says_so_and_why(story: Story, name: str, words: str) -
 def test_a_source_column_leads_to_what_it_became(story: Story) -> None:
     found = explained(story.workspace, "sessions.recorded_at")
     assert found["released_as"] == ["sessions.session_ordinal", "sessions.relative_day"]
+    assert found["actions_in_words"]["sessions.relative_day"].startswith("replaced by days since the first")
+    assert found["class"] == "X"
+    assert "never leaves as it is" in found["class_note"]
     assert explained(story.workspace, "face.AU01_r")["released_as"][0] == "face_windows.AU01_r_mean"
+    assert explained(story.workspace, "participants.bmi")["source"]["derived_as"]
 
 
 def test_an_unknown_column_gets_near_names_and_no_echo(story: Story) -> None:
     outcome = run_tool("-C", story.workspace, "explain", "participants.agee_band")
     assert outcome.code == 2
     assert "participants.age_band" in outcome.err
+    for table in ("participants", "participants."):
+        outcome = run_tool("-C", story.workspace, "explain", table)
+        assert outcome.code == 2
+        assert "Name a column too: participants.participant_id, participants.group" in outcome.err
     outcome = run_tool("-C", story.workspace, "explain", f"participants.{PASTED}")
     assert outcome.code == 2
     assert PASTED not in outcome.said

@@ -1,16 +1,25 @@
-"""k, l, entropy l and t against pycanon, an implementation that is not ours.
+"""k, l, entropy l, t and special uniques against implementations that are not ours.
 
-    python tests/oracles/run.py [--tables 1000] [--seed 0]
+    python tests/oracles/run.py [--tables 1000] [--seed 0] [--anonymeter 100]
 
-Makes a virtual environment of its own under the user's cache folder (pycanon pins numpy and pandas, so it cannot share
-ours), installs requirements.txt into it, writes random tables, an Adult-like and a lung-like one, lets
-`pycanon_side.py` measure them there, and compares. Needs a package index the first time. Exits 1 on any difference.
+Writes random tables, an Adult-like and a lung-like one, and the real lung table of lifelines; lets the others measure
+them in environments of their own, and compares:
+
+- pycanon: k, l, entropy l (rounded down) and t.
+- suda: who has which minimal sample uniques, the size of each person's smallest, and the score that follows from these
+  by Elliot's formula. The score of the package adds up all sets in which a person is alone, not the minimal ones alone;
+  that sum is compared too, with the same sum by us. Its DIS score is another than sdcMicro's, and is not compared.
+- anonymeter, on the first tables: how many predicates on one column, and on two, single somebody out.
+
+What each of them needs to have cleaned is said in its `*_side.py`. The environments are made under the user's cache
+folder and need a package index the first time. No row of the lung table stays. Exits 1 on any difference.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -18,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +36,15 @@ import pyarrow as pa
 
 from sensai_release.privacy.classes import class_sizes, combine, cross, encode
 from sensai_release.privacy.diversity import distinct_l, entropy_l, t_closeness, value_ranks
+from sensai_release.privacy.suda import Flags, special_uniques
 
 HERE = Path(__file__).parent
 Table = dict[str, Any]
 
 
-def environment() -> Path:
-    """The Python of the oracle's environment, made when it is not there or requirements.txt has changed."""
-    requirements = HERE / "requirements.txt"
+def environment(name: str) -> Path:
+    """The Python of an environment of its own, made when it is not there or its file of requirements has changed."""
+    requirements = HERE / name
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "sensai-release" / f"oracles-{digest}"
@@ -46,13 +56,25 @@ def environment() -> Path:
     return python
 
 
+def asked(python: Path, script: str, made: Sequence[Table]) -> list[dict[str, Any]]:
+    """What a script in another environment answers, one entry a table."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, result = Path(folder) / "tables.json", Path(folder) / "measures.json"
+        source.write_text(json.dumps(made), encoding="utf-8")
+        # Our own folders must not reach into the other environment.
+        clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        subprocess.run([str(python), str(HERE / script), str(source), str(result)], check=True, env=clean)
+        answers: list[dict[str, Any]] = json.loads(result.read_text(encoding="utf-8"))
+        return answers
+
+
 def tables(number: int, seed: int) -> Iterator[Table]:
     """Columns, the quasi-identifiers among them, and one sensitive column; some rows repeat, the order is shuffled."""
     rng = np.random.default_rng(seed)
     yield adult(rng)
     yield lung(rng)
     for _ in range(number):
-        count, width = int(rng.integers(2, 60)), int(rng.integers(1, 4))
+        count, width = int(rng.integers(2, 60)), int(rng.integers(1, 5))
         columns = {
             f"q{n}": [("a", "b", "c", None)[v] for v in rng.choice(4, count, p=rng.dirichlet(np.ones(4))).tolist()]
             for n in range(width)
@@ -91,10 +113,10 @@ def lung(rng: np.random.Generator) -> Table:
     return {"columns": columns, "quasi": ["inst", "age", "sex"], "sensitive": "karno"}
 
 
-def ours(table: Table) -> dict[str, float]:
+def coded(table: Table) -> dict[str, pa.Array]:
+    """The columns as Arrow arrays; dictionaries with levels that nobody has must not matter."""
     columns = {name: pa.array(values) for name, values in table["columns"].items()}
-    # Dictionaries with levels that nobody has must not matter.
-    columns = {
+    return {
         name: pa.DictionaryArray.from_arrays(
             column.dictionary_encode().indices,
             pa.concat_arrays([column.dictionary_encode().dictionary, pa.array(["unused"])]),
@@ -103,6 +125,10 @@ def ours(table: Table) -> dict[str, float]:
         else column
         for name, column in columns.items()
     }
+
+
+def classes(table: Table) -> dict[str, float]:
+    columns = coded(table)
     count = len(columns[table["sensitive"]])
     ids = combine([encode(columns[name]) for name in table["quasi"]], count)
     ranks = value_ranks(columns[table["sensitive"]], None)
@@ -115,35 +141,84 @@ def ours(table: Table) -> dict[str, float]:
     }
 
 
-def differ(mine: dict[str, float], other: dict[str, Any]) -> list[str]:
+def against_pycanon(table: Table, other: dict[str, Any]) -> list[str]:
     """pycanon rounds entropy l down to a whole number, which a last bit can tip."""
+    mine = classes(table)
     found = [name for name in ("k", "l") if mine[name] != other[name]]
     if not math.isclose(mine["t"], 0.0 if other["t"] is None else other["t"], abs_tol=1e-9):
         found.append("t")
     if other["entropy_l"] not in (math.floor(mine["entropy_l"] - 1e-9), math.floor(mine["entropy_l"] + 1e-9)):
-        found.append("entropy_l")
+        found.append("entropy l")
     return found
 
 
+def singles(table: Table) -> dict[tuple[str, ...], Flags]:
+    """For every set of quasi-identifiers who is alone over it."""
+    columns = coded(table)
+    codes = {name: encode(columns[name]) for name in table["quasi"]}
+    count = len(columns[table["sensitive"]])
+    return {
+        subset: class_sizes(combine([codes[name] for name in subset], count)) == 1
+        for size in range(1, len(codes) + 1)
+        for subset in itertools.combinations(codes, size)
+    }
+
+
+def against_suda(table: Table, other: dict[str, Any]) -> list[str]:
+    columns = coded(table)
+    codes = {name: encode(columns[name]) for name in table["quasi"]}
+    width, count = len(codes), len(columns[table["sensitive"]])
+    mine = special_uniques(codes, count, size=width)
+    minimal = {tuple(name.split(",")): np.array(flags) for name, flags in other["minimal"].items()}
+    scores = sum(math.factorial(width - len(subset)) * flags for subset, flags in minimal.items())
+    alone = singles(table)
+    found = []
+    if not np.array_equal(mine.smallest, other["smallest"]):
+        found.append("smallest MSU")
+    if mine.uniques != {subset: int(flags.sum()) for subset, flags in minimal.items() if flags.any()}:
+        found.append("MSUs")
+    if not np.allclose(mine.scores, scores):
+        found.append("score")
+    if not np.array_equal(sum(flags.astype(int) for flags in alone.values()), other["sets"]):
+        found.append("sets in which a person is alone")
+    every = sum(math.factorial(width - len(subset)) * flags for subset, flags in alone.items())
+    if not np.allclose(every, other["score"]):
+        found.append("score over all such sets")
+    return found
+
+
+def against_anonymeter(table: Table, other: dict[str, Any]) -> list[str]:
+    alone = singles(table)
+    mine = {
+        size: sum(int(flags.sum()) for subset, flags in alone.items() if len(subset) == int(size)) for size in other
+    }
+    return [f"predicates on {size} columns" for size in other if mine[size] != other[size]]
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--anonymeter", type=int, default=100, metavar="TABLES")
     options = parser.parse_args()
-    python = environment()
-    made = list(tables(options.tables, options.seed))
-    with tempfile.TemporaryDirectory() as folder:
-        source, result = Path(folder) / "tables.json", Path(folder) / "measures.json"
-        source.write_text(json.dumps(made), encoding="utf-8")
-        subprocess.run([str(python), str(HERE / "pycanon_side.py"), str(source), str(result)], check=True)
-        measured = json.loads(result.read_text(encoding="utf-8"))
+    python = environment("requirements.txt")
+    real = asked(python, "lung_side.py", [])
+    made = [*real, *tables(options.tables, options.seed)]
+    # Thousands of rows make more predicates than can be drawn.
+    small = [table for table in made if len(table["columns"][table["sensitive"]]) < 100][: options.anonymeter]
     wrong = 0
-    for number, (table, other) in enumerate(zip(made, measured, strict=True)):
-        names = differ(ours(table), other)
-        wrong += bool(names)
-        if names:
-            print(f"table {number}: {', '.join(names)} differ: {ours(table)} and {other}")
-    print(f"{len(made)} tables, {wrong} with a difference")
+    for name, where, script, chosen, compare in (
+        ("pycanon", python, "pycanon_side.py", made, against_pycanon),
+        ("suda", python, "suda_side.py", made, against_suda),
+        ("anonymeter", environment("requirements-anonymeter.txt"), "anonymeter_side.py", small, against_anonymeter),
+    ):
+        bad = 0
+        for number, (table, other) in enumerate(zip(chosen, asked(where, script, chosen), strict=True)):
+            if differing := compare(table, other):
+                bad += 1
+                print(f"{name}, table {number}: differs in {', '.join(differing)}")
+        print(f"{name}: {len(chosen)} tables, {bad} with a difference")
+        wrong += bad
     return 1 if wrong else 0
 
 

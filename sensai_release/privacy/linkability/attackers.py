@@ -249,8 +249,8 @@ def can_learn(plan: Layout) -> bool:
 
 def learned(values: Floats, plan: Layout, *, names: Sequence[str] = LEARNED) -> dict[str, Outcomes]:
     """`wccn` (cosine after whitening by the covariance within persons, Hatch et al.,
-    https://doi.org/10.21437/Interspeech.2006-183) and `plda` (the ratio of likelihoods of the two-covariance model,
-    Brümmer and de Villiers, Odyssey 2010), both learnt on people of the other folds.
+    https://www.isca-archive.org/interspeech_2006/hatch06_interspeech.pdf) and `plda` (the ratio of likelihoods of the
+    two-covariance model, Brümmer and de Villiers, Odyssey 2010), both learnt on people of the other folds.
     """
     whole = standardised(values)
     pieces: dict[str, list[Outcomes]] = {name: [] for name in names}

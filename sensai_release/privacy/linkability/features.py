@@ -141,7 +141,7 @@ def _aggregate(table: str, batches: Batches, wanted: list[dict[str, Any]], keys:
         found = pc.index_in(batch.column(links.session_key), value_set=keys)
         if found.null_count:
             raise ConfigurationError(
-                table, f"{found.null_count} rows do not lead to a session", "Add the session, or drop the rows."
+                f"the released table {table}", "has rows that do not lead to a session", "Add it, or drop the rows."
             )
         at = np.asarray(found.to_numpy(zero_copy_only=False) if isinstance(found, pa.Array) else found.to_numpy())
         at = at.astype(np.int64)

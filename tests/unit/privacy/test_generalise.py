@@ -88,32 +88,87 @@ def brute(
         if not rows:
             continue
         out = faulty_rows(rows, values, k, l)
-        if len(out) > share * len(rows) + 1e-9 or not mendable(rows, values, out, len(fixed), k, l):
+        more = others_needed(rows, values, out, len(fixed), k, l)
+        if more is None or len(out) + more > share * len(rows) + 1e-9:
             continue
         loss = sum(
             (Fraction(c.weight * level, c.hierarchy.height - 1) for c, level in zip(columns, levels, strict=True)),
             Fraction(0),
         )
-        if best is None or (loss, len(out), levels) < best[:3]:
-            best = (loss, len(out), levels, out)
+        if best is None or (loss, len(out) + more, levels) < best[:3]:
+            best = (loss, len(out) + more, levels, out)
     return None if best is None else (best[2], best[3])
 
 
-def mendable(rows: Sequence[Row], values: Sequence[Row], out: set[int], fixed: int, k: int, l: int) -> bool:  # noqa: E741
+def others_needed(
+    rows: Sequence[Row],
+    values: Sequence[Row],
+    out: set[int],
+    fixed: int,
+    k: int,
+    l: int,  # noqa: E741
+) -> int | None:
+    """The fewest persons of sound classes who must lose cells too; `None` where none can help."""
+    total = 0
+    for part in {row[:fixed] for row in rows}:
+        here = [n for n, row in enumerate(rows) if row[:fixed] == part]
+        mine = [n for n in here if n in out]
+        if not mine or mendable(rows, values, set(mine), here, fixed, k, l):
+            continue
+        classes: dict[Row, list[Cell]] = defaultdict(list)
+        for n in here:
+            if n not in out:
+                classes[rows[n]].append(values[n][0])
+        needed = fewest_leaving(list(classes.values()), [values[n][0] for n in mine], k, l)
+        if needed is None:
+            return None
+        total += needed
+    return total
+
+
+def mendable(
+    rows: Sequence[Row],
+    values: Sequence[Row],
+    out: set[int],
+    here: Sequence[int],
+    fixed: int,
+    k: int,
+    l: int,  # noqa: E741
+) -> bool:
     """Blank all that is no star, or else let each join a sound class of which it lacks nothing but blanks."""
     after = [
-        tuple(c if n < fixed or c == "*" else None for n, c in enumerate(row)) if number in out else row
-        for number, row in enumerate(rows)
+        tuple(c if n < fixed or c == "*" else None for n, c in enumerate(rows[number]))
+        if number in out
+        else rows[number]
+        for number in here
     ]
-    sound = {row for number, row in enumerate(rows) if number not in out}
-    bad = faulty_rows(after, values, k, l) & out
+    bad = {here[n] for n in faulty_rows(after, [values[number] for number in here], k, l)} & out
+    sound = {rows[number] for number in here if number not in out}
     return all(
-        any(
-            row[:fixed] == rows[n][:fixed] and all(c in (d, None) for c, d in zip(row, rows[n], strict=True))
-            for row in sound
-        )
+        any(all(c in (d, None) for c, d in zip(row[fixed:], rows[n][fixed:], strict=True)) for row in sound)
         for n in bad
     )
+
+
+def fewest_leaving(classes: Sequence[Sequence[Cell]], group: Sequence[Cell], k: int, l: int) -> int | None:  # noqa: E741
+    """Tries which values the group still lacks could come from which class; the rest comes from whoever can go."""
+    lacking = max(0, l - len(set(group)))
+    offers = sorted({(n, value) for n, members in enumerate(classes) for value in members}, key=str)
+    best: int | None = None
+    for chosen in itertools.combinations([offer for offer in offers if offer[1] not in group], lacking):
+        left = [list(members) for members in classes]
+        for n, value in chosen:
+            left[n].remove(value)
+        if len({value for _, value in chosen}) < lacking:
+            continue
+        if any(len(members) < k or len(set(members)) < l for members in left):
+            continue
+        # From a class of more than k, with no fewer values than l, somebody can always go who is not its last value.
+        spare = sum(len(members) - max(k, l) for members in left)
+        rest = max(0, k - len(group) - lacking)
+        if rest <= spare and (best is None or lacking + rest < best):
+            best = lacking + rest
+    return best
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -143,13 +198,14 @@ def check_against_brute_force(seed: int) -> None:
         return
     levels, out = expected
     assert found.levels == {column.output: level for column, level in zip(columns, levels, strict=True)}
-    assert set(found.suppressed) == out
+    assert out <= set(found.suppressed)
+    assert len(found.suppressed) <= share * persons.num_rows + 1e-9
     made = generalised(persons, columns, found)
     rows = list(zip(*(persons[name].to_pylist() for name in fixed), *(c.to_pylist() for c in made), strict=True))
     assert not faulty_rows(rows, [(value,) for value in persons["stage"].to_pylist()], k, l)
     whole = generalised(persons, columns, replace(found, suppressed=(), blanked={}))
     for number, (row, full) in enumerate(zip(made.to_pylist(), whole.to_pylist(), strict=True)):
-        assert row == full or number in out
+        assert row == full or number in found.suppressed
         assert all(
             value in (full[name], None) and (value is not None or full[name] != "*") for name, value in row.items()
         )
@@ -175,10 +231,17 @@ def test_suppressed_persons_must_hide_among_k_too() -> None:
     # Three persons stand alone; alone they would form a class of three.
     persons = pa.table({"site": pa.array(["a"] * 20 + ["b", "c", "d"])})
     columns = COLUMNS[1:2]
-    assert search(persons, columns, k=3, max_suppressed=0.2).levels == {"site_group": 0}
+    found = search(persons, columns, k=3, max_suppressed=0.2)
+    assert (found.levels, found.suppressed) == ({"site_group": 0}, (20, 21, 22))
+    # One of the twenty loses the cell with them, as long as four may.
     found = search(persons, columns, k=4, max_suppressed=0.2)
-    assert found.levels == {"site_group": 2}
-    assert found.suppressed == ()
+    assert (found.levels, found.suppressed) == ({"site_group": 0}, (0, 20, 21, 22))
+    assert generalised(persons, columns, found)["site_group"].to_pylist() == [None] + ["a"] * 19 + [None] * 3
+    found = search(persons, columns, k=4, max_suppressed=0.15)
+    assert (found.levels, found.suppressed) == ({"site_group": 2}, ())
+    # Nor may the class of those who help become too small.
+    few = pa.table({"site": pa.array(["a"] * 4 + ["b", "c", "d"])})
+    assert search(few, columns, k=4, max_suppressed=0.9).levels == {"site_group": 2}
     # With persons whose site was missing before, they are enough.
     more = pa.table({"site": pa.array(["a"] * 20 + ["b", "c", "d", None])})
     found = search(more, columns, k=4, max_suppressed=0.2)

@@ -111,6 +111,41 @@ def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
         write_private_key(tmp_path / "link", role="root", name="A")
 
 
+@pytest.mark.parametrize("role", ["steward", "reviewer", "recipient", "escrow"])
+def test_a_private_key_alone_gets_its_public_half(tmp_path: Path, role: KeyRole) -> None:
+    path, public = tmp_path / "key", tmp_path / "key.pub"
+    made = write_private_key(path, role=role, name="A")
+    before = {file: (file.read_bytes(), file.stat().st_mode) for file in (path, public)}
+    public.unlink()
+    again = write_private_key(path, role=role, name="Another name")
+    assert (made.completed, again.completed) == (False, True)
+    assert (again.name, again.key_id, again.public) == (made.name, made.key_id, made.public)
+    assert {file: (file.read_bytes(), file.stat().st_mode) for file in (path, public)} == before
+
+
+def test_only_a_sound_key_of_that_role_is_completed(tmp_path: Path) -> None:
+    path, public = tmp_path / "key", tmp_path / "key.pub"
+    write_private_key(path, role="steward", name="A")
+    public.unlink()
+    sound = path.read_bytes()
+    (tmp_path / "link").symlink_to(path)
+    attempts: list[tuple[Path, bytes, int, KeyRole]] = [
+        (path, sound, 0o600, "reviewer"),
+        (path, sound, 0o600, "escrow"),
+        (path, sound, 0o600, "root"),
+        (path, sound, 0o644, "steward"),
+        (path, sound[:-5], 0o600, "steward"),
+        (tmp_path / "link", sound, 0o600, "steward"),
+    ]
+    for target, data, mode, role in attempts:
+        path.write_bytes(data)
+        path.chmod(mode)
+        with pytest.raises(OutputExistsError):
+            write_private_key(target, role=role, name="A")
+        assert path.read_bytes() == data
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["key", "link"]
+
+
 def test_a_failure_leaves_no_half_a_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     real = os.fsync
@@ -389,6 +424,15 @@ def test_mixed_up_key_files_are_refused(tmp_path: Path) -> None:
     rewrite(tmp_path / "copy", public.read_bytes())
     with pytest.raises(KeyFileError, match="does not hold a private key"):
         load_signing_key(tmp_path / "copy")
+
+
+def test_a_damaged_key_under_its_usual_name_is_named(tmp_path: Path) -> None:
+    (tmp_path / "root.key").write_text("correct horse battery staple")
+    with pytest.raises(KeyFileError, match=r"key file root\.key: is no key file of this tool in use") as caught:
+        find_key(tmp_path, "root")
+    assert "horse" not in str(caught.value)
+    with pytest.raises(KeyFileError, match="the key folder: holds no steward key"):
+        find_key(tmp_path, "steward")
 
 
 def test_find_key_reads_headers_only_of_real_key_files(tmp_path: Path) -> None:

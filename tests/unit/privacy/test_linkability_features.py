@@ -104,7 +104,7 @@ def test_keys_and_tables_of_persons_are_left_out() -> None:
 
 def test_rows_without_a_session_are_refused() -> None:
     tables, dictionaries = windows([1.0], ["S9"])
-    with pytest.raises(ConfigurationError, match="1 rows do not lead to a session"):
+    with pytest.raises(ConfigurationError, match="has rows that do not lead to a session"):
         session_features(tables, dictionaries)
     with pytest.raises(ConfigurationError, match="table of sessions"):
         session_features(tables, dictionaries, Links(sessions="visits"))

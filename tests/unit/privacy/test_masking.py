@@ -4,12 +4,20 @@ import itertools
 
 import pytest
 
-from sensai_release.privacy.masking import mask_counts, masked
+from sensai_release.privacy.masking import mask_counts, masked, masked_of
 
 
 @pytest.mark.parametrize(("count", "shown"), [(0, 0), (1, "<10"), (9, "<10"), (10, 10), (1234, 1234)])
 def test_masked(count: int, shown: int | str) -> None:
     assert masked(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "shown"),
+    [(0, 54, 0), (3, 54, "<10"), (50, 54, ">=10"), (44, 54, 44), (45, 54, ">=10"), (54, 54, 54), (9, 9, "<10")],
+)
+def test_a_count_beside_its_total(count: int, total: int, shown: int | str) -> None:
+    assert masked_of(count, total) == shown
 
 
 def test_masked_with_another_minimum() -> None:

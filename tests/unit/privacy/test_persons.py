@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from sensai_release.errors import ConfigurationError
-from sensai_release.privacy.persons import Links, person_keys
+from sensai_release.privacy.persons import Links, person_keys, refuse_tables_without_persons
+from sensai_release.table.schema import ForeignKey, SchemaSet, load_schemas
 
 
 def entry(name: str, role: str = "quasi_identifier", tier: int | None = 2, action: str = "keep") -> dict[str, Any]:
@@ -80,11 +83,11 @@ def test_the_order_of_rows_does_not_matter() -> None:
 
 def test_rows_that_lead_to_nobody_are_refused() -> None:
     orphan = tables() | {"drugs": pa.table({"session_id": ["S1", "S77"], "drug": ["m", "m"]})}
-    with pytest.raises(ConfigurationError, match="1 rows do not lead to a person") as caught:
+    with pytest.raises(ConfigurationError, match="drugs: has rows that do not lead to a person") as caught:
         person_keys(orphan, DICTIONARIES)
     assert "S77" not in str(caught.value)
     loose = tables() | {"drugs": pa.table({"drug": ["m", "m"]})}
-    with pytest.raises(ConfigurationError, match="2 rows"):
+    with pytest.raises(ConfigurationError, match="rows that do not lead to a person"):
         person_keys(loose, DICTIONARIES)
     with pytest.raises(ConfigurationError, match="no released table of persons"):
         person_keys({}, {}, Links(persons="patients"))
@@ -99,3 +102,33 @@ def test_tables_keyed_by_person_directly() -> None:
 def test_no_rows_at_all() -> None:
     empty = {name: table.slice(0, 0) for name, table in tables().items()}
     assert person_keys(empty, DICTIONARIES).table.num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "leads"),
+    [
+        ({}, True),
+        ({"foreign_keys": ()}, False),
+        ({"foreign_keys": (ForeignKey(column="session_id", table="visits", key="session_id"),)}, True),
+        ({"foreign_keys": (ForeignKey(column="ward", table="wards", key="ward"),)}, False),
+        ({"foreign_keys": (), "releases": ()}, True),
+        ({"foreign_keys": (), "generated": "folds"}, True),
+    ],
+)
+def test_a_released_table_must_lead_to_persons(change: dict[str, Any], leads: bool) -> None:
+    schemas = load_schemas(Path(__file__).parents[3] / "schemas")
+    changed = SchemaSet(
+        tables={**schemas.tables, "questionnaire": replace(schemas["questionnaire"], **change)},
+        hierarchies=schemas.hierarchies,
+    )
+    if leads:
+        refuse_tables_without_persons(changed, Links())
+        return
+    with pytest.raises(ConfigurationError, match=r"schemas/questionnaire\.yaml: releases rows that lead to no person"):
+        refuse_tables_without_persons(changed, Links())
+
+
+def test_recordings_are_named_by_their_session() -> None:
+    schemas = load_schemas(Path(__file__).parents[3] / "schemas")
+    with pytest.raises(ConfigurationError, match=r"schemas/\w+\.yaml: releases rows that lead to no person"):
+        refuse_tables_without_persons(schemas, Links(session_key="visit", person_key="nobody"))

@@ -12,7 +12,8 @@ import pytest
 from sensai_release.errors import ConfigurationError
 from sensai_release.privacy.dictionary import data_dictionary
 from sensai_release.privacy.in_force import dropped_entries, released_columns, tables_kept_back
-from sensai_release.privacy.policy import TablePlan, check_policies, needed_columns, plan_table
+from sensai_release.privacy.needed import needed_columns
+from sensai_release.privacy.policy import TablePlan, check_policies, plan_table
 from sensai_release.privacy.wording import in_words
 from sensai_release.table.schema import Hierarchy, SchemaSet, TableSchema, load_schemas
 

@@ -222,6 +222,44 @@ def test_persons_alone_on_the_same_values_are_joined_without_pseudonyms() -> Non
     assert codes(report) == {"series.not_joinable", "series.joined_by_values"}
 
 
+@pytest.mark.parametrize(("common", "shown"), [(0, 40), (3, ">=10"), (12, 40), (35, "<10")])
+def test_the_few_who_are_not_alone_do_not_follow_from_those_who_are(common: int, shown: int | str) -> None:
+    """Of 40 persons, or 52, all are alone but a few: the total is known, so the larger count would tell the smaller."""
+    extra = common if common == 12 else 0
+    cells: dict[str, tuple[str | None, ...]] = {
+        f"P{n:03d}": ("old", "F", "common" if n < common - extra or n >= 40 else f"drug {n}") for n in range(40 + extra)
+    }
+    columns, tier2 = ("age", "sex", "drug"), ("drug",)
+    old = release("1.0.0", cells, columns=columns, tier2=tier2, key_id="two")
+    report = assess_series(release("candidate", cells, columns=columns, tier2=tier2), [old], k=5)
+    assert only(report)["alone_in_both"] == shown
+    assert [entry["count"] for entry in report.findings if entry["code"] == "series.joined_by_values"] == [shown]
+
+
+def test_the_few_who_are_left_in_the_other_release_count_too() -> None:
+    """Alone are the 40 of one release; the other has 3 more, and its total is known as well."""
+    cells: dict[str, tuple[str | None, ...]] = {f"P{n:03d}": ("old", "F", f"drug {n}") for n in range(40)}
+    more = {**cells, **{f"Q{n:03d}": ("old", "F", "common") for n in range(3)}}
+    columns, tier2 = ("age", "sex", "drug"), ("drug",)
+    old = release("1.0.0", more, columns=columns, tier2=tier2, key_id="two")
+    report = assess_series(release("candidate", cells, columns=columns, tier2=tier2), [old], k=5)
+    assert only(report)["alone_in_both"] == ">=10"
+
+
+def test_the_few_who_stayed_or_did_not_change_hide_too() -> None:
+    kept = dict(list(BASE.items())[:3])
+    fresh = {f"Q{n:02d}": ("young", "M") for n in range(30)}
+    entry = only(assess_series(release("candidate", kept | fresh), [release("1.0.0", BASE)], k=5))
+    assert (entry["appeared"]["persons"], entry["vanished"]["persons"]) == (">=10", ">=10")
+    swapped: dict[str, tuple[str | None, ...]] = {
+        name: ("old" if age == "young" else "young", sex) for name, (age, sex) in BASE.items()
+    }
+    swapped |= dict(list(BASE.items())[:3])
+    report = assess_series(release("candidate", swapped), [release("1.0.0", BASE)], k=5)
+    changed = {change["column"]: change["persons"] for change in only(report)["changed"]}
+    assert changed == {"age": ">=10", "sex": 0}
+
+
 def test_without_a_key_id_nothing_is_joined() -> None:
     report = assess_series(release("candidate", BASE, key_id=None), [release("1.0.0", BASE, key_id=None)], k=5)
     assert only(report)["joined_by"] == "values"
