@@ -1,6 +1,6 @@
 """The semantic difference of two full-size releases, against joins in other engines.
 
-    python benchmarks/diff.py FOLDER [--recordings N] [--per-group N] [--rounds N]
+    python benchmarks/diff.py FOLDER [--recordings N] [--group-rows N] [--rounds N]
 
 Writes two synthetic releases (1.8 million rows of 50 columns; 1 % of the cells changed, 1 % of the rows gone and as
 many new) and a third in which one recording alone differs from the first. Then every contender runs as a whole process,
@@ -24,19 +24,18 @@ KEY = ("session_id", "frame")
 FEATURES = 48
 SEED = 20_260_131
 OTHERS = ("pandas", "datacompy", "duckdb")
+NAMES = [f"AU{number:02d}_r" for number in range(FEATURES)]
 
 
-def generate(folder: Path, recordings: int, per_group: int, frames: int = 1800) -> None:
-    """Releases `old`, `new` and `near` below `folder`: 64 recordings a part, `per_group` of them in each row group."""
-    import numpy as np
+def generate(folder: Path, recordings: int, rows: int, frames: int = 1800) -> None:
+    """Releases `old`, `new` and `near` below `folder`: 64 recordings a part, row groups of at least so many rows."""
     import pyarrow as pa
 
-    from sensai_release.table.store import write_parquet, writer
+    from sensai_release.table.store import write_parquet, write_pieces
 
-    names = [f"AU{number:02d}_r" for number in range(FEATURES)]
     sessions = sorted(f"S{number:010d}{(number * 7919) % 10**7:07d}" for number in range(recordings))
     people = [f"P{number // 3:017d}" for number in range(recordings)]
-    columns = [{"name": name, "dtype": "number", "role": "insensitive", "class": "B"} for name in names]
+    columns = [{"name": name, "dtype": "number", "role": "insensitive", "class": "B"} for name in NAMES]
     document = {"person_key": None, "primary_key": list(KEY), "columns": [
         {"name": "session_id", "dtype": "string", "role": "direct_identifier"},
         {"name": "frame", "dtype": "integer", "role": "insensitive"}, *columns],
@@ -63,35 +62,29 @@ def generate(folder: Path, recordings: int, per_group: int, frames: int = 1800) 
         (root / "manifest.json").write_text(json.dumps({"predicate": predicate}))
         for start in range(0, recordings, 64):
             path = root / "data" / "face_frames" / f"part-{start // 64:05d}.parquet"
-            schema = pa.schema(
-                [("session_id", pa.string()), ("frame", pa.int64()), *((n, pa.float64()) for n in names)]
-            )
-            waiting: list[Any] = []
-            with writer(path, schema) as out:
-                for number in range(start, min(start + 64, recordings)):
-                    random = np.random.default_rng([SEED, number])
-                    walk = np.cumsum(random.normal(0, 0.05, (frames + frames // 50, FEATURES)), axis=0)
-                    values = np.round(np.abs(walk) % 5, 2)
-                    rows = np.arange(frames)
-                    if release == "new":
-                        hit = random.random(values.shape) < 0.01
-                        values = np.where(hit, np.round(values + 0.37, 2), values)
-                        keep = random.random(frames) >= 0.01
-                        extra = frames + np.flatnonzero(random.random(frames // 50) < 0.5)
-                        rows = np.r_[rows[keep], extra]
-                    elif release == "near" and number == recordings // 2:
-                        values[:, 3] += 0.01
-                    waiting.append(
-                        pa.table(
-                            [pa.repeat(pa.scalar(sessions[number]), len(rows)), pa.array(rows), *values[rows].T],
-                            schema=schema,
-                        )
-                    )
-                    if len(waiting) == per_group:
-                        out.write_table(pa.concat_tables(waiting))
-                        waiting = []
-                if waiting:
-                    out.write_table(pa.concat_tables(waiting))
+            numbers = range(start, min(start + 64, recordings))
+            write_pieces((recording(release, n, recordings, frames, sessions[n]) for n in numbers), path, rows=rows)
+
+
+def recording(release: str, number: int, recordings: int, frames: int, session: str) -> Any:
+    """The frames of one recording in one of the three releases."""
+    import numpy as np
+    import pyarrow as pa
+
+    random = np.random.default_rng([SEED, number])
+    walk = np.cumsum(random.normal(0, 0.05, (frames + frames // 50, FEATURES)), axis=0)
+    values = np.round(np.abs(walk) % 5, 2)
+    rows = np.arange(frames)
+    if release == "new":
+        hit = random.random(values.shape) < 0.01
+        values = np.where(hit, np.round(values + 0.37, 2), values)
+        keep = random.random(frames) >= 0.01
+        extra = frames + np.flatnonzero(random.random(frames // 50) < 0.5)
+        rows = np.r_[rows[keep], extra]
+    elif release == "near" and number == recordings // 2:
+        values[:, 3] += 0.01
+    cells = [pa.repeat(pa.scalar(session), len(rows)), pa.array(rows), *map(pa.array, values[rows].T)]
+    return pa.table(cells, names=[*KEY, *NAMES])
 
 
 def ours(old: Path, new: Path, *, tests: bool) -> dict[str, Any]:
@@ -188,12 +181,15 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--recordings", type=int, default=1000)
-    arguments.add_argument("--per-group", type=int, default=1, help="Recordings in a row group; `release` writes 1.")
+    arguments.add_argument("--group-rows", type=int, help="Rows in a row group; by default as many as `release` puts.")
     arguments.add_argument("--rounds", type=int, default=3)
     given = arguments.parse_args()
-    data = given.folder / f"releases-{given.recordings}-{given.per_group}"
+    from sensai_release.table.store import GROUP_ROWS
+
+    rows = given.group_rows or GROUP_ROWS
+    data = given.folder / f"releases-{given.recordings}-{rows}"
     if not data.exists():
-        generate(data.with_name("unfinished"), given.recordings, given.per_group)
+        generate(data.with_name("unfinished"), given.recordings, rows)
         data.with_name("unfinished").rename(data)
     other = environment(given.folder)
     for label, new in (("1 % of cells and rows changed", "new"), ("one recording changed", "near")):

@@ -89,8 +89,8 @@ def _attack(old: Path, new: Path, document: Mapping[str, Any], links: Links, min
         ]
         k = int(read_json_object(new / "reports" / "policy.json", "policy.json", "k")["k"])
         report = assess_series(sides[1], sides[:1], k=k, minimum=minimum).to_dict()
-    except (ReleaseFormatError, ConfigurationError):
-        return None
+    except (ReleaseFormatError, ConfigurationError, KeyError, TypeError, ValueError, AttributeError):
+        return None  # Neither release is trusted: its policy and dictionaries may be of any shape.
     return {"ok": report["ok"] and not report["findings"], "gate": report["gate"], "findings": report["findings"]}
 
 

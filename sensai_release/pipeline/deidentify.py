@@ -15,7 +15,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from sensai_release import __version__
 from sensai_release.errors import ConfigurationError
@@ -38,7 +37,7 @@ from sensai_release.release.tables import Count, ReleasedTables, read_json_objec
 from sensai_release.table.catalogue import catalogue_digest
 from sensai_release.table.readers import arrow_type
 from sensai_release.table.schema import ReleaseSpec, TableSchema, released_tables
-from sensai_release.table.store import read_parquet, read_shard, shard_columns, write_parquet, writer
+from sensai_release.table.store import read_parquet, read_shard, shard_columns, write_parquet, write_pieces
 
 Progress = Callable[[int, int], None]
 
@@ -243,14 +242,12 @@ class _Maker:
         context = _Frames(plan=plan, context=replace(self._context, sessions=None))
         tables = map_units(_one_frame_table, context, recordings, workers=self._workers, on_progress=self._on_progress)
         for number, part in enumerate(_in_parts(tables, _RECORDINGS_IN_A_PART)):
-            out: pq.ParquetWriter | None = None
             first = number * _RECORDINGS_IN_A_PART
-            for item, table in zip(recordings[first:], part, strict=False):
-                keyed = table.add_column(0, key, pa.repeat(pa.scalar(item.key, pa.string()), table.num_rows))
-                out = out or writer(target / f"part-{number:05d}.parquet", keyed.schema)
-                out.write_table(keyed)
-            if out is not None:
-                out.close()
+            keyed = (
+                table.add_column(0, key, pa.repeat(pa.scalar(item.key, pa.string()), table.num_rows))
+                for item, table in zip(recordings[first:], part, strict=False)
+            )
+            write_pieces(keyed, target / f"part-{number:05d}.parquet")
 
     @cached_property
     def _context(self) -> Context:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from sensai_release.errors import ReleaseFormatError
 from sensai_release.privacy.persons import Links
@@ -26,6 +28,8 @@ CANDIDATE = "payload.json"
 """What a package holds that is not released yet, where a release has its manifest."""
 _ABOUT = {CANDIDATE, _ENVELOPE, PROOF}
 _BLOCK = 1 << 20
+_CURE = "Run 'verify' on it."
+_KINDS = (pa.types.is_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +120,7 @@ def diff_releases(old: Path, new: Path, *, minimum: int = 10, coarse: bool = Fal
     sides = [ReleasedTables(root / "data", load_dictionaries(root / "schemas")) for root in (old, new)]
     for side in sides:
         for name in side.names:
-            if name not in side.dictionaries:
-                raise ReleaseFormatError(f"data/{name}", "has no data dictionary in schemas/", "Run 'verify' on it.")
+            _check_table(side, name)
     before, after = sides
     documents = [_document(root, "reports/policy.json") for root in (old, new)]
     comparer = Comparer(before, after, minimum, coarse=coarse, tests=tests)
@@ -135,18 +138,28 @@ def diff_releases(old: Path, new: Path, *, minimum: int = 10, coarse: bool = Fal
         tables=tables,
         participants=comparer.participants(),
         sessions=_sessions(tables),
-        policy=policy_changes(*documents) if all(documents) else (),
-        answers=_answers(*(_document(root, "datasheet.json") for root in (old, new))),
+        policy=_shaped("reports/policy.json", policy_changes, *documents) if all(documents) else (),
+        answers=_changed_answers(old, new),
         shifts=comparer.shifts(),
         labels=comparer.labels(),
-        risk={"before": _risk(old), "after": _risk(new)},
+        risk={way: _shaped("reports/risk.json", _risk, root) for way, root in (("before", old), ("after", new))},
     )
+
+
+def restate(found: ReleaseDiff, old: Path, new: Path, *, version: str) -> ReleaseDiff:
+    """A candidate's difference, told of the release that it becomes: the same tables, another number and datasheet.
+
+    `new` is that release, which may lack its manifest still. `files` remain the candidate's.
+    """
+    return replace(found, new=version, answers=_changed_answers(old, new))
 
 
 def _identity(root: Path, place: str) -> dict[str, Any]:
     if place == "NEW" and (root / CANDIDATE).is_file() and not (root / "manifest.json").exists():
         held = read_json_object(root / CANDIDATE, CANDIDATE, "predicate")["predicate"]
-        return {"series": held["series"], "version": "candidate", "synthetic": held["synthetic"] is True}
+        if not isinstance(held, dict) or not isinstance(held.get("series"), str):
+            raise ReleaseFormatError(CANDIDATE, "names no series", "Run 'build' again.")
+        return {"series": held["series"], "version": "candidate", "synthetic": held.get("synthetic") is True}
     if not root.is_dir() or not (root / "manifest.json").is_file():
         raise ReleaseFormatError(place, "is not a release directory", "Name a folder that holds a manifest.json.")
     predicate = read_json_object(root / "manifest.json", f"{place}: manifest.json").get("predicate")
@@ -204,6 +217,44 @@ def _diff_files(old: Path, new: Path) -> tuple[FilesDiff, set[str]]:
 def _sessions(tables: Mapping[str, TableDiff]) -> dict[str, Count]:
     table = tables.get(Links().sessions)
     return {} if table is None else {"added": table.rows_added, "removed": table.rows_removed}
+
+
+def _check_table(side: ReleasedTables, name: str) -> None:
+    """Refuses a table without a data dictionary, with one of another shape, or with cells that no release holds."""
+    if name not in side.dictionaries:
+        raise ReleaseFormatError(f"data/{name}", "has no data dictionary in schemas/", _CURE)
+    about = side.dictionaries[name]
+    keys, links = about.get("primary_key") or [], about.get("foreign_keys") or []
+    entries = [entry if isinstance(entry, dict) else {} for entry in about["columns"]]
+    texts = (
+        *(entry.get("name") for entry in entries),
+        *(keys if isinstance(keys, list) else [None]),
+        *(link.get(key) if isinstance(link, dict) else None
+          for link in (links if isinstance(links, list) else [None]) for key in ("column", "references")),
+        about.get("person_key") or "",
+    )  # fmt: skip
+    if not all(isinstance(text, str) for text in texts):
+        raise ReleaseFormatError(f"schemas/{name}.json", "is not a data dictionary", _CURE)
+    schema = side.schema(name)
+    if len(set(schema.names)) < len(schema.names):
+        raise ReleaseFormatError(f"data/{name}", "has two columns of one name", _CURE)
+    for kind in schema.types:
+        if not any(fits(kind) for fits in _KINDS):
+            raise ReleaseFormatError(f"data/{name}", "has a column of a type that no release holds", _CURE)
+
+
+def _shaped(place: str, read: Callable[..., Any], *documents: Any) -> Any:
+    """What `read` makes of documents of a release, which may be of any shape: they are not trusted."""
+    try:
+        return read(*documents)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ReleaseFormatError(place, "is of another shape than this tool writes", _CURE) from None
+
+
+def _changed_answers(old: Path, new: Path) -> tuple[dict[str, Any], ...]:
+    sheets = [_document(root, "datasheet.json") for root in (old, new)]
+    found: tuple[dict[str, Any], ...] = _shaped("datasheet.json", _answers, *sheets)
+    return found
 
 
 def _document(root: Path, name: str) -> dict[str, Any]:

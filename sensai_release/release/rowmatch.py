@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sensai_release.release.arrays import numbers_of
 from sensai_release.release.tables import Codes, Flags, ReleasedTables, codes_of, guarded
 
 _MOST = 1 << 62
@@ -69,14 +70,14 @@ class TableRows:
         if not pieces:
             return np.zeros(0, dtype=np.int64), pa.array([], self.schema.field(column).type)
         whole = pa.chunked_array(pieces).unify_dictionaries()
-        places = pa.chunked_array([chunk.indices for chunk in whole.chunks]).fill_null(-1).to_numpy()
+        places = numbers_of(pa.chunked_array([chunk.indices for chunk in whole.chunks]), -1)
         # The first key column mostly leads to the person too, and is asked for twice.
         self._encoded = column, places, whole.chunk(0).dictionary
         return places, whole.chunk(0).dictionary
 
 
 def _open(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path, page_checksum_verification=True, memory_map=False)
+    return pq.ParquetFile(path, page_checksum_verification=True, memory_map=False, pre_buffer=True)
 
 
 def _read_groups(_: Path, *, file: pq.ParquetFile, groups: list[int], columns: list[str]) -> pa.Table:
@@ -116,19 +117,17 @@ def match_rows(old: TableRows, new: TableRows, key: Sequence[str]) -> RowMatch |
     sides = key_numbers(old, new, key)
     orders: list[Codes | None] = []
     for number, codes in enumerate(sides):
-        steps = np.diff(codes)
         order = None
-        if not bool((steps > 0).all()):
+        if not bool((codes[1:] > codes[:-1]).all()):
             order = np.argsort(codes, kind="stable")
             sides[number] = codes[order]
-            if bool((np.diff(sides[number]) == 0).any()):
+            if bool((sides[number][1:] == sides[number][:-1]).any()):
                 return None
         orders.append(order)
     before, after = sides
     place = np.searchsorted(after, before)
-    found = np.zeros(len(before), dtype=bool)
-    inside = place < len(after)
-    found[inside] = after[place[inside]] == before[inside]
+    # A place behind the last row is taken for the last row, whose key is then another.
+    found = after.take(place, mode="clip") == before if len(after) else np.zeros(len(before), dtype=bool)
     old_rows, new_rows = np.flatnonzero(found), place[found]
     if orders[0] is not None:
         old_rows = orders[0][old_rows]
@@ -163,13 +162,16 @@ def _numbers(old: TableRows, new: TableRows, column: str) -> tuple[int, Iterator
         distinct, rank = np.unique(texts, return_inverse=True) if len(texts) else (texts, np.zeros(0, dtype=np.int64))
         ranks = np.split(rank + 1, [len(held[0][1])])
         # -1, a missing cell, picks the last entry.
-        return len(distinct) + 1, (np.r_[ours, 0][places] for ours, (places, _) in zip(ranks, held, strict=True))
+        tables = [np.r_[ours, 0] for ours in ranks]
+        return len(distinct) + 1, (
+            table.take(places, mode="wrap") for table, (places, _) in zip(tables, held, strict=True)
+        )
     whole = [side.read([column], range(len(side.groups))).column(column) for side in (old, new)]
     if pa.types.is_signed_integer(kind) and not any(values.null_count for values in whole):
         ends = [pc.min_max(values).as_py() for values in whole if len(values)]
         low, high = min((end["min"] for end in ends), default=0), max((end["max"] for end in ends), default=0)
         if high - low < _MOST:
-            return high - low + 1, (np.asarray(values.to_numpy(), dtype=np.int64) - low for values in whole)
+            return high - low + 1, (numbers_of(values).astype(np.int64) - low for values in whole)
     codes = codes_of(whole)
     return max(int(part.max(initial=0)) for part in codes) + 1, iter(codes)
 
@@ -204,7 +206,7 @@ def _places(people: pa.ChunkedArray) -> tuple[Codes, list[Any]]:
     encoded = people.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    return encoded.indices.fill_null(-1).to_numpy(), encoded.dictionary.to_pylist()
+    return numbers_of(encoded.indices, -1), encoded.dictionary.to_pylist()
 
 
 def _all_but(rows: Codes, count: int) -> Flags:

@@ -31,7 +31,8 @@ from sensai_release.release.tables import (
     mask_rows,
     size_of,
 )
-from sensai_release.release.walk import WAYS, Changes, Distribution, Walk
+from sensai_release.release.tally import WAYS, Changes, Distribution
+from sensai_release.release.walk import Walk
 
 SIGNIFICANT = 0.05
 
@@ -55,7 +56,7 @@ class TableDiff:
     """One table. `keyed_by` is empty where rows were compared as a multiset; `note` then says why.
 
     Counts are numbers, `<10` (fewer than `minimum` persons) or `>=10` (a larger count that would reveal a small one).
-    `changes` tells of each column with changed cells which way they went (`ways`: the cells of each of `walk.WAYS`),
+    `changes` tells of each column with changed cells which way they went (`ways`: the cells of each of `tally.WAYS`),
     and how far numbers moved: `mean_size` without and `mean_difference` with its sign, in the column's unit.
     `columns_retyped` holds `column`, `old`, `new`; `columns_redeclared` also the `field` of the data dictionary.
     """

@@ -181,9 +181,13 @@ class ReleasedTables:
 
 
 def _read(path: Path, columns: list[str] | None) -> pa.Table:
-    table = pq.read_table(
-        path, columns=columns, page_checksum_verification=True, use_threads=False, memory_map=False, partitioning=None
-    )
+    # Not `pq.read_table`: that one goes through data sets, and imports pandas.
+    with pq.ParquetFile(path, page_checksum_verification=True, memory_map=False) as file:
+        table = file.read(columns=columns, use_threads=False)
+    if columns is not None and table.column_names != columns:
+        if not set(columns) <= set(table.column_names):
+            raise pa.ArrowInvalid("a column is missing")
+        table = table.select(columns)
     return table.replace_schema_metadata(None)
 
 

@@ -10,77 +10,23 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Final
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensai_release.release.arrays import Floats, flags_of, floats_of, numbers_of, rows_of
+from sensai_release.release.chunks import compare_bytes
 from sensai_release.release.rowmatch import RowMatch, TableRows
 from sensai_release.release.tables import Codes, Flags
-
-Floats = npt.NDArray[np.float64]
+from sensai_release.release.tally import Changes, Distribution, People
 
 _BLOCK_ROWS = 1 << 15
-WAYS: Final = ("up", "down", "appeared", "vanished", "other")
-"""A changed cell: a larger or smaller number, one that was missing, one that now is, or another value of a kind that
-has no order."""
 
-
-@dataclass(slots=True, kw_only=True)
-class Changes:
-    """The changed cells of one column, per person (arrays with one entry a person)."""
-
-    cells: Codes
-    ways: dict[str, Codes]
-    distance: Floats
-    difference: Floats
-
-    @classmethod
-    def of(cls, persons: int) -> Changes:
-        return cls(
-            cells=np.zeros(persons, dtype=np.int64),
-            ways={way: np.zeros(persons, dtype=np.int64) for way in WAYS},
-            distance=np.zeros(persons),
-            difference=np.zeros(persons),
-        )
-
-
-@dataclass(slots=True, kw_only=True)
-class Distribution:
-    """What one column holds in one release, per person: sum and number of its numbers, or how often each category.
-
-    `categories` is `None` for numbers. Otherwise `counts` has a column for each, and a last one for missing cells.
-    """
-
-    categories: pa.Array | None
-    sums: Floats
-    counts: Codes
-
-    @classmethod
-    def of(cls, persons: int, categories: Sequence[Any] | None, kind: pa.DataType) -> Distribution:
-        if categories is None:
-            return cls(categories=None, sums=np.zeros(persons), counts=np.zeros(persons, dtype=np.int64))
-        values = pa.array(categories, kind)
-        return cls(categories=values, sums=np.zeros(0), counts=np.zeros((persons, len(values) + 1), dtype=np.int64))
-
-    def add(self, values: pa.ChunkedArray | Floats, people: Codes) -> None:
-        """Counts cells of the column, with the person behind each."""
-        if self.categories is not None:
-            width = self.counts.shape[1]
-            place = pc.fill_null(pc.index_in(values, value_set=self.categories, skip_nulls=True), width - 1).to_numpy()
-            flat = np.bincount(people * width + place, minlength=self.counts.size)
-            self.counts += flat.reshape(self.counts.shape)
-            return
-        numbers = values if isinstance(values, np.ndarray) else _floats(values)
-        there = np.isfinite(numbers)
-        if not there.all():
-            numbers, people = numbers[there], people[there]
-        self.sums += np.bincount(people, weights=numbers, minlength=len(self.sums))
-        self.counts += np.bincount(people, minlength=len(self.counts))
+Plain: TypeAlias = npt.NDArray[Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,7 +70,7 @@ class Walk:
             self._out_of_step(columns)
             return self.found
         alone, paired, partner = self._pair_groups()
-        same, differing = _compare_bytes(
+        same, differing = compare_bytes(
             self._old, self._new, [(group, int(partner[group])) for group in paired], columns
         )
         kept = [column for column in columns if column in differing]
@@ -144,7 +90,8 @@ class Walk:
             wanted = [column for column in columns if column in unread]
             for run in _runs(self._old, groups) if wanted else ():
                 table = self._old.read(wanted, run)
-                people = np.concatenate([self._people[0][self._old.starts[g] : self._old.starts[g + 1]] for g in run])
+                spans = [self._people[0][self._old.starts[g] : self._old.starts[g + 1]] for g in run]
+                people = People(np.concatenate(spans))
                 for column in wanted:
                     self.found.before[column].add(table.column(column), people)
                     self.found.after[column].add(table.column(column), people)
@@ -167,7 +114,7 @@ class Walk:
 
     def _walk(self, old_groups: list[int], new_groups: list[int], columns: Sequence[str]) -> None:
         """Blocks of row groups of the old table, each with the rows of the new one that belong to it."""
-        if not columns:
+        if not columns or not (old_groups or new_groups):
             return
         old = _Part(self._old, old_groups, self._people[0])
         new = _Part(self._new, new_groups, self._people[1])
@@ -175,8 +122,8 @@ class Walk:
         done = base = 0
         # One thread for each table: an open Parquet file must not be read by two at a time.
         with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
-            held = self._new.read(columns, [])
             tables = _ahead(other, self._new, columns, new_groups)
+            held = next(tables) if new_groups else self._new.read(columns, [])
             for table in _ahead(one, self._old, columns, old_groups):
                 end = done + table.num_rows
                 low, high = np.searchsorted(before, (done, end))
@@ -193,7 +140,7 @@ class Walk:
                 base, done = until, end
             # What lies behind the last matched row counts for the distributions only.
             for table in itertools.chain([held], tables) if self._spread else ():
-                people = new.people[base : base + table.num_rows]
+                people = People(new.people[base : base + table.num_rows])
                 base += table.num_rows
                 for column in (name for name in columns if name in self._spread):
                     self.found.after[column].add(table.column(column), people)
@@ -202,9 +149,14 @@ class Walk:
         """Tables that are not sorted by key: one column in memory at a time."""
         changed = np.zeros(len(self._match.old), dtype=bool)
         behind = self._people[1][self._match.new]
+        people = [People(each) for each in self._people]
         for column in columns:
-            sides = [side.read([column], range(len(side.groups))).column(column) for side in (self._old, self._new)]
-            changed |= self._column(column, sides, (self._match.old, self._match.new), self._people, behind)
+            whole = [side.read([column], range(len(side.groups))).combine_chunks() for side in (self._old, self._new)]
+            sides = [
+                _Side(table, rows, each)
+                for table, rows, each in zip(whole, (self._match.old, self._match.new), people, strict=True)
+            ]
+            self._column(column, sides, behind, changed)
         self.found.rows += np.bincount(behind[changed], minlength=self._persons)
 
     def _block(
@@ -216,59 +168,85 @@ class Walk:
     ) -> None:
         changed = np.zeros(len(rows[0]), dtype=bool)
         behind = people[1][rows[1]]
-        places = tuple(None if _is_all(at, table.num_rows) else at for at, table in zip(rows, tables, strict=True))
+        sides = [_Side(table, at, People(each)) for table, at, each in zip(tables, rows, people, strict=True)]
         for column in columns:
-            changed |= self._column(column, [table.column(column) for table in tables], places, people, behind)
+            self._column(column, sides, behind, changed)
         self.found.rows += np.bincount(behind[changed], minlength=self._persons)
 
-    def _column(
-        self,
-        name: str,
-        sides: Sequence[pa.ChunkedArray],
-        rows: Sequence[Codes | None],
-        people: tuple[Codes, Codes],
-        behind: Codes,
-    ) -> Flags:
-        """Counts one column of one block; returns which matched rows differ in it."""
-        flags = np.zeros(len(behind), dtype=bool)
-        plain = [_plain(side) for side in sides]
-        if plain[0] is not None and plain[1] is not None:
-            before = plain[0] if rows[0] is None else plain[0][rows[0]]
-            after = plain[1] if rows[1] is None else plain[1][rows[1]]
+    def _column(self, name: str, sides: Sequence[_Side], behind: Codes, changed: Flags) -> None:
+        """Counts one column of one block, and marks the matched rows that differ in it."""
+        before, after = (side.plain(name) for side in sides)
+        if before is not None and after is not None and before.dtype == after.dtype:
             at = np.flatnonzero(before != after)
-            at = at[~(np.isnan(before[at]) & np.isnan(after[at]))]
-            if len(at):
-                flags[at] = True
-                self._count(name, behind[at], before[at], after[at])
+            taken = [np.asarray(values[at], dtype=np.float64) for values in (before, after)]
+            known = ~(np.isnan(taken[0]) & np.isnan(taken[1]))
+            at, taken = at[known], [values[known] for values in taken]
         else:
-            chosen = [side if at is None else side.take(pa.array(at)) for side, at in zip(sides, rows, strict=True)]
-            flags = unequal(*chosen)
-            at = np.flatnonzero(flags)
-            if len(at):
-                numeric = all(_is_number(side.type) for side in sides)
-                taken = [values.take(pa.array(at)) for values in chosen]
-                self._count(name, behind[at], *(_floats(values) if numeric else _presence(values) for values in taken))
+            chosen = [side.chosen(name) for side in sides]
+            at = np.flatnonzero(unequal(*chosen))
+            numeric = all(_is_number(values.type) for values in chosen)
+            taken = [
+                floats_of(held) if numeric else _presence(held)
+                for held in (values.take(rows_of(at)) for values in chosen)
+            ]
+        if len(at):
+            changed[at] = True
+            if name not in self.found.columns:
+                self.found.columns[name] = Changes.of(self._persons)
+            self.found.columns[name].add(behind[at], *taken)
         if name in self._spread:
-            for held, values, number in zip((self.found.before, self.found.after), sides, (0, 1), strict=True):
-                known = plain[number]
-                held[name].add(values if known is None else known, people[number])
-        return flags
+            for held, side in zip((self.found.before, self.found.after), sides, strict=True):
+                held[name].add(side.table.column(name), side.people)
 
-    def _count(self, name: str, behind: Codes, before: Floats, after: Floats) -> None:
-        """Adds changed cells; of values without an order, 0 stands for one that is there."""
-        held = self.found.columns.setdefault(name, Changes.of(self._persons))
-        size = self._persons
-        held.cells += np.bincount(behind, minlength=size)
-        was, now = np.isnan(before), np.isnan(after)
-        flags = {"up": after > before, "down": after < before, "appeared": was & ~now, "vanished": now & ~was}
-        flags["other"] = ~(flags["up"] | flags["down"] | flags["appeared"] | flags["vanished"])
-        for way, marked in flags.items():
-            if marked.any():
-                held.ways[way] += np.bincount(behind[marked], minlength=size)
-        moved = (flags["up"] | flags["down"]) & np.isfinite(before) & np.isfinite(after)
-        by = after[moved] - before[moved]
-        held.distance += np.bincount(behind[moved], weights=np.abs(by), minlength=size)
-        held.difference += np.bincount(behind[moved], weights=by, minlength=size)
+
+class _Side:
+    """One block of a table: `rows` are those of it that the other table has too, in the order of the match."""
+
+    def __init__(self, table: pa.Table, rows: Codes, people: People) -> None:
+        self.table = table
+        self.people = people
+        self._rows = None if _is_all(rows, table.num_rows) else rows
+        self._count = len(rows)
+        self._pieces: dict[tuple[int, ...], list[tuple[slice, Codes]]] = {}
+
+    def chosen(self, name: str) -> pa.ChunkedArray:
+        """The matched cells of a column."""
+        values = self.table.column(name)
+        return values if self._rows is None else values.take(rows_of(self._rows))
+
+    def plain(self, name: str) -> Plain | None:
+        """The matched cells of a column of numbers as they lie in memory; `None` where that cannot be compared.
+
+        Missing floats are NaN. Integers with missing cells, texts and truth values are left to Arrow.
+        """
+        values = self.table.column(name)
+        if values.type == pa.float64():
+            chunks = [floats_of(chunk) for chunk in values.chunks]
+        elif pa.types.is_integer(values.type) and not values.null_count:
+            chunks = [numbers_of(chunk) for chunk in values.chunks]
+        else:
+            return None
+        if self._rows is None and len(chunks) == 1:
+            return chunks[0]
+        out = np.empty(self._count, dtype=values.type.to_pandas_dtype())
+        for chunk, (inside, places) in zip(chunks, self._cut(chunks), strict=True):
+            # Rows are inside by construction; clipping spares numpy a copy.
+            np.take(chunk, places, out=out[inside], mode="clip")
+        return out
+
+    def _cut(self, chunks: Sequence[Plain]) -> list[tuple[slice, Codes]]:
+        """For each chunk, which of the matched rows lie in it and where."""
+        sizes = tuple(len(chunk) for chunk in chunks)
+        if sizes not in self._pieces:
+            rows = np.arange(self._count) if self._rows is None else self._rows
+            ends = np.cumsum(sizes)
+            found = []
+            for start, end in zip(ends - sizes, ends, strict=True):
+                # More than one chunk there is only where rows ascend.
+                low, high = (0, len(rows)) if len(sizes) == 1 else np.searchsorted(rows, (start, end))
+                found.append((slice(low, high), rows[low:high] - start))
+            self._pieces[sizes] = found
+        return self._pieces[sizes]
 
 
 class _Part:
@@ -294,11 +272,11 @@ class _Part:
 
 def unequal(old: pa.ChunkedArray, new: pa.ChunkedArray) -> Flags:
     """Where two columns differ; a missing value (null or NaN) equals a missing one. Numbers are compared by value."""
-    missing = [np.asarray(pc.is_null(array, nan_is_null=True).to_numpy()) for array in (old, new)]
+    missing = [flags_of(pc.is_null(array, nan_is_null=True)) for array in (old, new)]
     either, both = missing[0] | missing[1], missing[0] & missing[1]
     if old.type != new.type and not all(_is_number(array.type) for array in (old, new)):
         return np.asarray(~both)
-    differs = np.asarray(pc.fill_null(pc.not_equal(old, new), False).to_numpy())
+    differs = flags_of(pc.not_equal(old, new))
     return np.asarray(np.where(either, ~both, differs))
 
 
@@ -306,18 +284,9 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def _plain(values: pa.ChunkedArray) -> Floats | None:
-    """A column of 64-bit floats as an array in which missing cells are NaN; `None` for other types."""
-    return np.asarray(values.to_numpy()) if values.type == pa.float64() else None
-
-
-def _floats(values: pa.ChunkedArray) -> Floats:
-    return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
-
-
 def _presence(values: pa.ChunkedArray) -> Floats:
     """0 where there is a value and NaN where there is none."""
-    return np.where(np.asarray(pc.is_null(values, nan_is_null=True).to_numpy()), np.nan, 0.0)
+    return np.where(flags_of(pc.is_null(values, nan_is_null=True)), np.nan, 0.0)
 
 
 def _is_all(rows: Codes, count: int) -> bool:
@@ -350,65 +319,3 @@ def _runs(rows: TableRows, groups: Sequence[int]) -> Iterator[list[int]]:
             run, size = [], 0
     if run:
         yield run
-
-
-def _compare_bytes(
-    old: TableRows, new: TableRows, pairs: Sequence[tuple[int, int]], columns: Sequence[str]
-) -> tuple[set[int], set[str]]:
-    """The old row groups that are the same on disk as their partner, and the columns that differ in any other pair.
-
-    A chunk's bytes hold its values, levels, dictionary and encodings; its codec and type are compared beside them.
-    """
-    same: set[int] = set()
-    undecided = {column for column in columns if old.schema.field(column) == new.schema.field(column)}
-    differing = set(columns) - undecided
-    places = [{name: place for place, name in enumerate(side.schema.names)} for side in (old, new)]
-    with ExitStack() as stack:
-        handles = [[stack.enter_context(path.open("rb")) for path in side.parts] for side in (old, new)]
-        for group, partner in pairs:
-            one = _Chunks(old, handles[0], group)
-            other = _Chunks(new, handles[1], partner)
-            if old.schema == new.schema and one.is_like(other):
-                same.add(group)
-                continue
-            unlike = {name for name in undecided if one.of(places[0][name]) != other.of(places[1][name])}
-            differing |= unlike
-            undecided -= unlike
-    return same, differing
-
-
-class _Chunks:
-    """The column chunks of one row group, as they lie on disk."""
-
-    def __init__(self, rows: TableRows, files: Sequence[BinaryIO], number: int) -> None:
-        part, group = rows.groups[number]
-        self._file = files[part]
-        self._about = rows.file(part).metadata.row_group(group)
-
-    def of(self, place: int) -> tuple[str, str, bytes]:
-        """Type, codec and bytes of one column's chunk."""
-        start, end = self.extent(place)
-        return (*self.form(place), self.bytes(start, end))
-
-    def is_like(self, other: _Chunks) -> bool:
-        """Whether all chunks are the same. Their sizes are looked at first: they tell most differences."""
-        last = self._about.num_columns - 1
-        extents = [(chunks.extent(0)[0], chunks.extent(last)[1]) for chunks in (self, other)]
-        if extents[0][1] - extents[0][0] != extents[1][1] - extents[1][0]:
-            return False
-        if self.bytes(*extents[0]) != other.bytes(*extents[1]):
-            return False
-        return all(self.form(place) == other.form(place) for place in range(last + 1))
-
-    def form(self, place: int) -> tuple[str, str]:
-        about = self._about.column(place)
-        return about.physical_type, about.compression
-
-    def extent(self, place: int) -> tuple[int, int]:
-        about = self._about.column(place)
-        start = about.dictionary_page_offset or about.data_page_offset
-        return start, start + about.total_compressed_size
-
-    def bytes(self, start: int, end: int) -> bytes:
-        self._file.seek(max(start, 0))
-        return self._file.read(max(end - start, 0))

@@ -7,6 +7,7 @@ may hold is decided elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,8 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 _ROW_GROUP = 1 << 17
+GROUP_ROWS = 1 << 16
+"""Rows at least in a row group of a table that is written piece by piece, but for the last one of a file."""
 
 
 def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
@@ -40,6 +43,29 @@ def write_parquet(table: pa.Table, path: Path) -> None:
     table = table.replace_schema_metadata(None)
     with writer(path, table.schema) as out:
         out.write_table(table, row_group_size=_ROW_GROUP)
+
+
+def write_pieces(pieces: Iterable[pa.Table], path: Path, *, rows: int = GROUP_ROWS) -> None:
+    """Writes tables of one schema one after another, several to a row group, so that memory does not grow with them.
+
+    A row group of each piece would make every reader slow: a group of 50 columns has 50 dictionaries and 150 headers.
+    A piece is never cut, so a group holds whole recordings. Without a piece there is no file.
+    """
+    out: pq.ParquetWriter | None = None
+    waiting: list[pa.Table] = []
+    try:
+        for piece in pieces:
+            table = piece.replace_schema_metadata(None)
+            out = out or writer(path, table.schema)
+            waiting.append(table)
+            if sum(held.num_rows for held in waiting) >= rows:
+                out.write_table(pa.concat_tables(waiting))
+                waiting = []
+        if out is not None and waiting:
+            out.write_table(pa.concat_tables(waiting))
+    finally:
+        if out is not None:
+            out.close()
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sensai_release.errors import ReleaseFormatError
-from sensai_release.release.diff import diff_releases
+from sensai_release.release.diff import diff_releases, restate
 from sensai_release.release.pages import render_page
 
 Tables = dict[str, pa.Table]
@@ -311,6 +313,37 @@ def test_a_candidate_can_be_the_later_one(tables: Tables, write_release: Write, 
     assert "payload.json" not in found.files.added
     with pytest.raises(ReleaseFormatError, match="not a release directory"):
         diff_releases(new, old)
+
+
+def test_a_candidate_restated_reads_as_the_release_does(tables: Tables, write_release: Write, shrink: Shrink) -> None:
+    old, new = write_release(tables), write_release(shrink(tables, 12), "2.0.0")
+    for root, text in ((old, "1.0.0"), (new, "the candidate")):
+        answers = [{"question": "M1", "kind": "computed", "text": text, "source": None}]
+        (root / "datasheet.json").write_text(json.dumps({"answers": answers}), encoding="utf-8")
+    manifest = (new / "manifest.json").read_bytes()
+    (new / "manifest.json").unlink()
+    payload = {"predicate": {"series": "sensai-dbd", "synthetic": True}, "inputs": {}}
+    (new / "payload.json").write_text(json.dumps(payload), encoding="utf-8")
+    candidate = diff_releases(old, new, coarse=True)
+    (new / "payload.json").unlink()
+    (new / "datasheet.json").write_text((old / "datasheet.json").read_text(encoding="utf-8"), encoding="utf-8")
+    told = restate(candidate, old, new, version="2.0.0").to_dict()
+    assert (candidate.answers != (), told["answers"]) == (True, [])
+    (new / "manifest.json").write_bytes(manifest)
+    # What a release says of itself must not depend on when the difference was taken.
+    assert told | {"files": None} == diff_releases(old, new, coarse=True).to_dict() | {"files": None}
+
+
+def test_numbers_are_compared_without_pandas(tables: Tables, write_release: Write) -> None:
+    del tables["participants"], tables["sessions"], tables["pain_scores"]
+    tables["face_windows"] = tables["face_windows"].drop_columns(["tracked"])
+    roots = write_release(tables), write_release(with_scores(tables, lambda _, score: score + 1), "1.1.0")
+    program = (
+        "import sys; from pathlib import Path; from sensai_release.release.diff import diff_releases; "
+        "found = diff_releases(*map(Path, sys.argv[1:])); print('pandas' in sys.modules, found.same_data)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *roots], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
 
 
 def test_the_page_shows_markup_as_text(tables: Tables, dictionaries: Any, write_release: Write) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from sensai_release.release.rowmatch import TableRows, match_rows, person_numbers
 from sensai_release.release.tables import ReleasedTables
 from sensai_release.release.walk import Walk, Walked
-from sensai_release.table.store import writer
+from sensai_release.table.store import write_pieces, writer
 
 ENTRIES = [{"name": name} for name in ("s", "i", "x", "n", "t")]
 DICTIONARY = {"person_key": "s", "primary_key": ["s", "i"], "foreign_keys": [], "columns": ENTRIES}
@@ -121,6 +123,31 @@ def test_what_is_the_same_on_disk_is_not_decoded(tmp_path: Path, monkeypatch: py
     assert {name: int(held.cells.sum()) for name, held in found.columns.items()} == {"x": 1}
     # Of four row groups one, and of its columns the one that differs, in both tables.
     assert [entry for entry in read if entry[1]] == [(("x",), (2,))] * 2
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_pieces_are_put_together_to_row_groups(tmp_path: Path, workers: int) -> None:
+    rows = {("P", i): (float(i), i, "a") for i in range(30)}
+    table = write(tmp_path, rows, []).read("t")
+    sizes = [4, 0, 4, 1, 9, 2, 10]
+    ends = np.cumsum(sizes)
+    pieces = [table.slice(end - size, size) for size, end in zip(sizes, ends, strict=True)]
+    with ThreadPoolExecutor(workers) as pool:
+        write_pieces(pool.map(lambda piece: piece, pieces), tmp_path / "pieces.parquet", rows=8)
+    held = pq.read_metadata(tmp_path / "pieces.parquet")
+    assert [held.row_group(number).num_rows for number in range(held.num_row_groups)] == [8, 10, 12]
+    assert pq.read_table(tmp_path / "pieces.parquet").equals(table)
+    write_pieces([table.slice(0, 8), table.slice(8, 10), table.slice(18)], tmp_path / "other.parquet", rows=8)
+    assert (tmp_path / "other.parquet").read_bytes() == (tmp_path / "pieces.parquet").read_bytes()
+    write_pieces([], tmp_path / "none.parquet")
+    assert not (tmp_path / "none.parquet").exists()
+
+
+def test_row_groups_that_differ_in_layout_alone_hold_no_change(tmp_path: Path) -> None:
+    rows = {(key, i): (float(i), i, "a") for key in "PQRS" for i in range(5)}
+    sides = [write(tmp_path / name, rows, groups) for name, groups in (("old", [5] * 4), ("new", [20]))]
+    found, match, _ = walked(*sides)
+    assert (found.columns, len(match.old), int(found.rows.sum())) == ({}, 20, 0)
 
 
 def test_a_key_that_is_not_unique_is_told(tmp_path: Path) -> None:
