@@ -242,8 +242,10 @@ def package(context: typer.Context) -> int:
     from sensai_release.pipeline.workspace import open_workspace
 
     screen: Screen = context.obj
-    findings = describe.package(open_workspace(screen.root))
-    screen.document({"ok": not findings, "findings": findings})
+    workspace = open_workspace(screen.root)
+    findings = describe.package(workspace)
+    unstated = [] if findings else describe.unstated(workspace)
+    screen.document({"ok": not findings, "findings": findings, "unstated": unstated})
     screen.table(
         "Second gate over the candidate",
         ("code", "table", "column", "count"),
@@ -251,6 +253,10 @@ def package(context: typer.Context) -> int:
     )
     if findings:
         screen.verdict("The second gate refuses the candidate.", ok=False)
+    if unstated:
+        screen.say("Catalogues ask for what params.yaml does not state under `catalogue` (left out, not made up):")
+        for fact in unstated:
+            screen.say(f"  {fact}")
     return 1 if findings else 0
 
 

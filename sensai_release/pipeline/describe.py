@@ -15,6 +15,7 @@ from typing import Any
 
 from sensai_release import __version__
 from sensai_release.errors import ConfigurationError, GateError
+from sensai_release.pipeline.logbook import record
 from sensai_release.pipeline.reports import is_synthetic
 from sensai_release.pipeline.risk import POLICY
 from sensai_release.pipeline.source import intake_document
@@ -31,11 +32,10 @@ from sensai_release.release.datasheet_pages import (
     render_markdown,
     render_pdf,
 )
-from sensai_release.release.diff import diff_releases
-from sensai_release.release.documents import canonical_json
+from sensai_release.release.diff import ReleaseDiff, restate
+from sensai_release.release.documents import expecting_shape
 from sensai_release.release.facts import Facts, compute_facts, study_context
-from sensai_release.release.manifest import MANIFEST
-from sensai_release.release.metadata import croissant, data_package
+from sensai_release.release.metadata import Description, describe_release, documents, gaps
 from sensai_release.release.pages import render_page
 from sensai_release.release.publish import write_atomic
 from sensai_release.release.published import published_risk
@@ -84,11 +84,9 @@ def write_datasheet(workspace: Workspace) -> dict[str, Any]:
 def check_datasheet(folder: Path) -> list[dict[str, Any]]:
     """What is wrong with the datasheet of a payload or a release; its numbers are counted again from the tables."""
     sheet = Datasheet.from_dict(read_json_object(folder / "datasheet.json", "datasheet.json"))
-    facts = _facts(folder, folder / "reports" / "risk.json", sheet.facts.context, sheet.facts.minimum)
-    try:
+    with expecting_shape("datasheet.json or reports/risk.json", "Take a fresh copy of the release, or build again."):
+        facts = _facts(folder, folder / "reports" / "risk.json", sheet.facts.context, sheet.facts.minimum)
         return [finding.to_dict() for finding in check(sheet, facts)]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise ConfigurationError("datasheet.json", "is no datasheet of this tool", "Render it again.") from None
 
 
 def refuse_unsettled(folder: Path) -> None:
@@ -106,7 +104,8 @@ def refuse_unsettled(folder: Path) -> None:
 
 
 def attest_answer(workspace: Workspace, question: str, *, by: str, as_of: date) -> dict[str, Any]:
-    """Notes in datasheets/attested.json that a role stands by an answer, for the facts of the candidate.
+    """Notes in datasheets/attested.json and in the governance log that a role stands by an answer, for the facts of the
+    candidate.
 
     Raises `ConfigurationError` for an unknown question, an answer that is not attested, or another role.
     """
@@ -119,6 +118,7 @@ def attest_answer(workspace: Workspace, question: str, *, by: str, as_of: date) 
     with workspace.lock():
         held = {**load_attestations(folder), question: note.to_dict()}
         write_json(folder / "attested.json", {"attested": dict(sorted(held.items()))})
+        record(workspace, "attest", {"question": question, "role": by, "digest": note.digest})
     return {"question": question, "by": by, "as_of": note.as_of, "digest": note.digest, "facts": list(note.facts)}
 
 
@@ -158,25 +158,50 @@ def package(workspace: Workspace) -> list[dict[str, Any]]:
     return []
 
 
-def finish_payload(folder: Path, workspace: Workspace, predicate: Mapping[str, Any], previous: Path | None) -> None:
-    """Adds what depends on the version: datasheet, README.md, metadata, and the difference from the release before."""
+def finish_payload(
+    folder: Path,
+    workspace: Workspace,
+    predicate: Mapping[str, Any],
+    previous: Path | None,
+    difference: ReleaseDiff | None,
+) -> None:
+    """Adds what depends on the version: datasheet, README.md, metadata, and the difference from the release before.
+
+    `difference` is the candidate's, with counts rounded down.
+    """
     study = workspace.params.study
     _write_datasheet_files(folder, _datasheet(workspace, folder, version=str(predicate["version"])), study)
     dictionaries = load_dictionaries(folder / "schemas")
     name = f"{predicate['series']}-{predicate['version']}"
     write_text(folder / "README.md", render_readme(name, str(study["title"]), predicate, dictionaries))
-    if previous is not None:
-        # The difference is itself a part of the payload, so it is computed before there is a manifest to sign.
-        (folder / MANIFEST).write_bytes(canonical_json({"predicate": dict(predicate)}))
-        difference = diff_releases(previous, folder, minimum=workspace.params.masking_minimum, coarse=True).to_dict()
-        (folder / MANIFEST).unlink()
+    if previous is not None and difference is not None:
+        told = restate(difference, previous, folder, version=str(predicate["version"])).to_dict()
         # Files are for whoever holds both releases to compare: this one is not complete yet.
-        difference = {key: value for key, value in difference.items() if key != "files"}
-        _write_report(folder / "reports", "diff", difference, workspace, synthetic=bool(predicate["synthetic"]))
+        told = {key: value for key, value in told.items() if key != "files"}
+        _write_report(folder / "reports", "diff", told, workspace, synthetic=bool(predicate["synthetic"]))
     (folder / "metadata").mkdir()
-    write_json(folder / "metadata" / "croissant.json", croissant(folder, study=study, predicate=predicate))
-    # A Data Package may not point above itself, so it lies beside the data.
-    write_json(folder / "datapackage.json", data_package(folder, study=study, predicate=predicate))
+    for path, text in documents(catalogue_facts(folder, workspace, predicate)).items():
+        write_text(folder / path, text)
+
+
+def catalogue_facts(folder: Path, workspace: Workspace, predicate: Mapping[str, Any]) -> Description:
+    """What catalogues are told of a payload: params.yaml, the predicate, the datasheet and the data dictionaries."""
+    params = workspace.params
+    return describe_release(
+        folder,
+        study=params.study,
+        catalogue=params.catalogue,
+        predicate=predicate,
+        recipients=params.recipients,
+        records=params.session_table,
+    )
+
+
+def unstated(workspace: Workspace) -> list[str]:
+    """What catalogue standards demand of every release and params.yaml does not say; reads work/package."""
+    payload = read_json_object(workspace.package / PAYLOAD, f"work/package/{PAYLOAD}", "predicate")
+    predicate = payload["predicate"] | {"version": "0.0.0"}
+    return [str(gap) for gap in gaps(catalogue_facts(workspace.package, workspace, predicate)) if not gap.of_version]
 
 
 def write_waivers_page(

@@ -7,6 +7,7 @@ texts that the workspace declares, and says which folders and documents are scan
 from __future__ import annotations
 
 import getpass
+import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -200,12 +201,17 @@ def _strings(value: object) -> Iterator[str]:
 
 
 def _declared_matches(workspace: Workspace) -> frozenset[bytes]:
-    """What the patterns find in the workspace's declared documents: a role's mailbox, the date of an approval."""
+    """What the patterns find in the workspace's declared documents: a role's mailbox, the date of an approval.
+
+    A declared day may also stand as its first moment: catalogues of health data ask for days in that form.
+    """
     found: frozenset[bytes] = frozenset()
     for pattern in _DECLARED:
         for path in sorted(workspace.root.glob(pattern)):
             if path.is_file():
-                found |= texts_of(path.read_bytes())
+                data = path.read_bytes()
+                found |= texts_of(data)
+                found |= {day + b"T00:00" for day in re.findall(rb"(?<![\w-])\d{4}-\d\d-\d\d(?![\w-])", data)}
     return found
 
 

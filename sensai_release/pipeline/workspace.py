@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sensai_release.errors import ConfigurationError, OutputExistsError
 from sensai_release.privacy.linkability.limits import Limits
 from sensai_release.privacy.persons import Links
 from sensai_release.table.documents import check_document, load_yaml
 from sensai_release.table.schema import SchemaSet, load_schemas
+
+if TYPE_CHECKING:
+    from sensai_release.release.metadata.terms_of_use import Terms
 
 TEMPLATE_PARTS = ("params.yaml", "dvc.yaml", "schemas", "datasheets")
 
@@ -58,6 +61,23 @@ class Params:
     def study(self) -> Mapping[str, Any]:
         study: Mapping[str, Any] = self.raw["study"]
         return study
+
+    @property
+    def catalogue(self) -> Mapping[str, Any]:
+        """What only catalogues need to know; empty where the steward states nothing."""
+        stated: Mapping[str, Any] = self.raw.get("catalogue", {})
+        return stated
+
+    @property
+    def recipients(self) -> str:
+        return str(self.raw["datasheet"]["recipients"])
+
+    @property
+    def terms(self) -> Terms:
+        """The data-use terms as codes. Raises `ConfigurationError` when they contradict each other."""
+        from sensai_release.release.metadata.terms_of_use import read_terms
+
+        return read_terms(self.catalogue.get("terms", {}), public=self.recipients == "public")
 
     @property
     def series(self) -> str:
@@ -130,7 +150,7 @@ class Workspace:
         text = files("sensai_release.pipeline").joinpath("params.schema.json").read_text(encoding="utf-8")
         check_document(document, json.loads(text), "params.yaml")
         params = Params(raw=document)
-        _ = params.profile
+        _ = params.profile, params.terms
         return params
 
     @cached_property

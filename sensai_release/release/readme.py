@@ -56,7 +56,7 @@ who a participant is, never linked with other data about persons, never passed o
 `schemas/` describes every column, its source, its action and why it may be shared;
 [the policy in force](reports/policy.html) tells the same for people, with what was dropped and why. `DATASHEET.md`
 answers what a user should ask of a data set. `reports/` holds validation, disclosure risk, the policy and the change
-since the version before. `metadata/` is for catalogues.
+since the version before. `metadata/README.md` lists what catalogues read; `CITATION.cff` says how to cite.
 
 {waivers}## Verify it
 
