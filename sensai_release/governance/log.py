@@ -33,6 +33,7 @@ EVENTS = (
     "approve",
     "approve.refused",
     "waiver",
+    "attest",
     "status",
     "key",
     "log.repaired",

@@ -7,6 +7,7 @@ Levels of generalisation are searched here, over persons; whether the result may
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -42,6 +43,7 @@ from sensai_release.table.store import read_parquet, read_shard, shard_columns, 
 Progress = Callable[[int, int], None]
 
 _RECORDINGS_IN_A_PART = 64
+_MASKED = re.compile(r"(<|>=)[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,10 @@ def deidentify(workspace: Workspace, *, workers: int = 1, on_progress: Progress 
     root = load_root()
     place = "work/pseudonymised.json"
     inclusion = read_json_object(workspace.root / place, place, "key", "excluded", "persons")
+    excluded = inclusion["excluded"]
+    counts = [inclusion["persons"], *excluded.values()] if isinstance(excluded, dict) else [None]
+    if not all(type(count) is int or (isinstance(count, str) and _MASKED.fullmatch(count)) for count in counts):
+        raise ConfigurationError(place, "is of another shape than this tool writes", "Run 'build' again.")
     if inclusion["key"] != key_facts(workspace, root):
         raise ConfigurationError("the root key", "is not the one that made the pseudonyms", "Run 'build' again.")
     maker = _Maker(workspace, root, workers, on_progress)

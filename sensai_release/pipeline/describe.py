@@ -35,6 +35,7 @@ from sensai_release.release.datasheet_pages import (
 from sensai_release.release.diff import ReleaseDiff, restate
 from sensai_release.release.documents import expecting_shape
 from sensai_release.release.facts import Facts, compute_facts, study_context
+from sensai_release.release.manifest import check_schema
 from sensai_release.release.metadata import Description, describe_release, documents, gaps
 from sensai_release.release.pages import render_page
 from sensai_release.release.publish import write_atomic
@@ -138,6 +139,7 @@ def package(workspace: Workspace) -> list[dict[str, Any]]:
         return findings
     # A candidate that fails the risk gate is packaged all the same: a waiver is for these bytes, and `release` asks.
     risk = read_json_object(workspace.reports / "risk.json", "reports/risk.json", *RISK_KEYS)
+    check_schema(risk, "risk.schema.json", "reports/risk.json")
     profile, minimum = workspace.params.profile, workspace.params.masking_minimum
     risk = published_risk(risk, max_suppressed=profile.max_suppressed, minimum=minimum)
     synthetic = is_synthetic(workspace)

@@ -27,7 +27,7 @@ from sensai_release.pipeline.waiving import HeldFile, candidate_document, candid
 from sensai_release.pipeline.workspace import Workspace, earlier_releases, parse_version
 from sensai_release.privacy.keyfile import SigningKey, load_signing_key
 from sensai_release.release import versions
-from sensai_release.release.diff import diff_releases
+from sensai_release.release.diff import ReleaseDiff, diff_releases
 from sensai_release.release.manifest import MANIFEST, parse_statement
 from sensai_release.release.publish import clear_leftovers, publish_directory
 from sensai_release.release.sealing import seal_release
@@ -120,18 +120,24 @@ def _state(
     facts, gates = candidate_facts(workspace, version, stewards=stewards)
     refuse_unsettled(workspace.package)
     held = waivers_in_force(workspace, facts, trust=given, as_of=as_of)
-    if earlier:
-        _refuse_understatement(workspace, earlier[-1], number)
     return _Stated(
-        version=version, as_of=as_of, previous=earlier[-1][1] if earlier else None, gates=gates, waivers=held
+        version=version,
+        as_of=as_of,
+        previous=earlier[-1][1] if earlier else None,
+        difference=_refuse_understatement(workspace, earlier[-1], number) if earlier else None,
+        gates=gates,
+        waivers=held,
     )
 
 
 def _refuse_understatement(
     workspace: Workspace, last: tuple[tuple[int, int, int], Path], number: tuple[int, int, int]
-) -> None:
-    """A recipient goes by the number: one that says less than what changed since the last release is refused."""
-    change = diff_releases(last[1], workspace.package, minimum=workspace.params.masking_minimum, tests=False)
+) -> ReleaseDiff:
+    """A recipient goes by the number: one that says less than what changed since the last release is refused.
+
+    Returns that change, rounded as the report in the release tells it: nothing that did change is rounded to 0.
+    """
+    change = diff_releases(last[1], workspace.package, minimum=workspace.params.masking_minimum, coarse=True)
     required, why = versions.reasons(change)
     if versions.understates(last[0], number, required):
         raise ConfigurationError(
@@ -139,6 +145,7 @@ def _refuse_understatement(
             f"understates the change since {last[1].name}: {why}, which asks for a {required} step",
             f"Give {versions.smallest(last[0], required)} or higher.",
         )
+    return change
 
 
 def _publish(
@@ -196,6 +203,7 @@ class _Stated:
     version: str
     as_of: date | None
     previous: Path | None
+    difference: ReleaseDiff | None
     gates: list[dict[str, Any]]
     waivers: tuple[HeldFile, ...]
 
@@ -221,7 +229,7 @@ def _fill(
         "tool": {"name": "sensai-release", "version": __version__},
         "dependencies": {name: installed_version(name) for name in _RECORDED},
     }
-    finish_payload(folder, workspace, predicate, stated.previous)
+    finish_payload(folder, workspace, predicate, stated.previous, stated.difference)
     if stated.waivers:
         write_waivers_page(folder, workspace, [held.waiver for held in stated.waivers], predicate)
     _refuse_leaks(folder, workspace)

@@ -7,12 +7,15 @@ is decided elsewhere.
 from __future__ import annotations
 
 import configparser
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,13 +103,16 @@ def changed_stages(root: Path) -> list[str]:
 def record_release(root: Path, name: str, message: str) -> bool:
     """`dvc add`, `dvc push` to the default remote, one git commit and an annotated tag for a published release.
 
-    Safe to repeat after an interruption: what is already done is left as it is. Returns whether it was pushed, which
+    Safe to repeat after an interruption: what is already done is left as it is, and the lock files of a git that died
+    are cleared. Returns whether it was pushed, which
     needs a remote in .dvc/config.
     """
     remote = _has_remote(root)
     added = ["add", "--quiet", f"releases/{name}"]
     _dvc(root, added, *([["push", "--quiet", f"releases/{name}.dvc"]] if remote else []))
     _commit(root, message, [f"releases/{name}.dvc", "reports/metrics", *_definition(root)])
+    # The tag says that all is done, and DVC leaves it to the system when its copies reach the disk.
+    os.sync()
     if not is_tagged(root, name):
         _git(root, "tag", "--annotate", "--message", message, name)
     return remote
@@ -172,16 +178,70 @@ def _environment(root: Path) -> dict[str, str]:
     environment = dict(os.environ)
     environment["DVC_NO_ANALYTICS"] = "1"
     # DVC's default is a world-writable folder in /var/tmp, where file names of this workspace would lie open.
-    environment["DVC_SITE_CACHE_DIR"] = str(root.resolve() / ".dvc" / "tmp" / "site")
+    environment["DVC_SITE_CACHE_DIR"] = str(_site_cache(root))
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     return environment
 
 
+def _site_cache(root: Path) -> Path:
+    """What DVC finds out again when it is gone."""
+    return root.resolve() / ".dvc" / "tmp" / "site"
+
+
 def _git(root: Path, *arguments: str) -> str:
+    if arguments[0] not in _WRITING:
+        return _run(root, ["git", *arguments], f"git {arguments[0]}")
     identity: list[str] = []
-    if arguments[0] in ("commit", "tag") and not _has_identity(root):
+    if arguments[0] != "add" and not _has_identity(root):
         identity = ["-c", "user.name=sensai-release", "-c", "user.email=sensai-release@localhost"]
-    return _run(root, ["git", *identity, *arguments], f"git {arguments[0]}")
+    with _at_work(root) as held:
+        return _run(root, ["git", *_DURABLE, *identity, *arguments], f"git {arguments[0]}", held=held)
+
+
+_WRITING = ("add", "commit", "tag")
+# What is committed is on disk when git ends, and no process of git's goes on working behind our back.
+_DURABLE = ("-c", "core.fsync=all", "-c", "gc.auto=0", "-c", "maintenance.auto=false")
+
+
+@contextmanager
+def _at_work(root: Path) -> Iterator[int]:
+    """A descriptor to hand to a program that writes: while one of its processes lives, the next one waits here.
+
+    A git that is killed leaves its lock files, and from then on git refuses to work. A DVC that is killed may leave an
+    index that knows half of a release, and would push that half only. When the last program that we started came to no
+    end, both are removed; the lock files of somebody else's git, running before ours, would have stopped ours.
+    """
+    marker = root / "work" / ".at-work"
+    marker.parent.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(marker, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_size:
+            _clear_git_locks(root, since=os.fstat(descriptor).st_mtime_ns)
+            shutil.rmtree(_site_cache(root), ignore_errors=True)
+        os.pwrite(descriptor, b"at work\n", 0)
+        try:
+            yield descriptor
+        except _KilledError:
+            raise
+        except ToolError:
+            os.ftruncate(descriptor, 0)
+            raise
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _clear_git_locks(root: Path, *, since: int) -> None:
+    folders = _run(root, ["git", "rev-parse", "--absolute-git-dir", "--git-common-dir"], "git rev-parse").splitlines()
+    for folder in {(root / text).resolve() for text in folders}:
+        for lock in [*folder.glob("*.lock"), *folder.glob("refs/**/*.lock")]:
+            if lock.stat().st_mtime_ns >= since:
+                lock.unlink()
+
+
+class _KilledError(ToolError):
+    """A program came to no end of its own: what it cleans up at its end still lies there."""
 
 
 def _has_identity(root: Path) -> bool:
@@ -197,15 +257,28 @@ _DVC = "import json, sys; from dvc.cli import main; sys.exit(next(filter(None, m
 
 def _dvc(root: Path, *commands: Sequence[str]) -> str:
     names = " and ".join(f"dvc {command[0]}" for command in commands)
-    return _run(root, [sys.executable, "-c", _DVC, json.dumps(commands)], names)
+    started = [sys.executable, "-c", _DVC, json.dumps(commands)]
+    if commands[0][0] != "add":
+        return _run(root, started, names)
+    with _at_work(root) as held:
+        try:
+            return _run(root, started, names, held=held)
+        except ToolError:
+            shutil.rmtree(_site_cache(root), ignore_errors=True)
+            raise
 
 
-def _run(root: Path, command: Sequence[str], name: str) -> str:
+def _run(root: Path, command: Sequence[str], name: str, *, held: int | None = None) -> str:
     environment: Mapping[str, str] = _environment(root)
+    kept = () if held is None else (held,)
     try:
-        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=root, env=environment, capture_output=True, text=True, check=False, pass_fds=kept
+        )
     except FileNotFoundError:
         raise ToolError(name, "is not installed", "Install git, then try again.") from None
+    if done.returncode < 0:
+        raise _KilledError(name, "was killed", "Give the same command again: it goes on from there.")
     if done.returncode != 0:
         # The tool's own words can hold paths of this machine; the exit code and the command are enough to go on.
         raise ToolError(

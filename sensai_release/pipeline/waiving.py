@@ -20,6 +20,7 @@ from sensai_release.pipeline.scan import scan_path
 from sensai_release.pipeline.trusting import key_path
 from sensai_release.pipeline.workspace import Workspace, parse_version
 from sensai_release.privacy.keyfile import load_signing_key
+from sensai_release.release.documents import expecting_shape
 from sensai_release.release.inventory import hash_files, list_entries, open_folder
 from sensai_release.release.publish import write_atomic
 from sensai_release.release.tables import read_json_object
@@ -92,10 +93,12 @@ def candidate_facts(
     predicate = candidate_payload(workspace)["predicate"] | {"version": version}
     risk = read_json_object(workspace.package / RISK, RISK, "ok", "gate")
     required = workspace.params.profile.waiver_required
-    facts = release_facts(predicate, _digests(workspace.package), risk, waiver_required=required, stewards=stewards)
+    with expecting_shape("the candidate", "Run 'sensai-release build' again."):
+        facts = release_facts(predicate, _digests(workspace.package), risk, waiver_required=required, stewards=stewards)
+        gates = predicate_gates(risk, waiver_required=required)
     if risk["ok"] is not True and not facts.gates:
         raise GateError("the risk gate", "is not passed", "Read reports/risk.html and change the policy or thresholds.")
-    return facts, predicate_gates(risk, waiver_required=required)
+    return facts, gates
 
 
 def waivers_in_force(

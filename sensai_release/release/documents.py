@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import rfc8785
@@ -80,6 +82,26 @@ def parse_strict(data: bytes, place: str, *, maximum_bytes: int = MAXIMUM_BYTES)
     except json.JSONDecodeError:
         raise _refusal(place, "is not JSON; it may have been cut short") from None
     return document
+
+
+def parse_canonical(data: bytes, place: str, *, maximum_bytes: int = MAXIMUM_BYTES) -> Any:
+    """`parse_strict` for signed bytes: refuses also what is not in the one form that `canonical_json` gives."""
+    document = parse_strict(data, place, maximum_bytes=maximum_bytes)
+    if canonical_json(document) != data:
+        raise _refusal(place, "is not in canonical form (RFC 8785)")
+    return document
+
+
+@contextmanager
+def expecting_shape(place: str, cure: str) -> Iterator[None]:
+    """For what is read out of a parsed document that no schema has checked: whatever fails inside for its shape, a
+    missing entry or one of another kind, is refused as a document of another shape (`ReleaseFormatError`).
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+        # Their messages may quote the document.
+        raise ReleaseFormatError(place, "is of another shape than this tool writes", cure) from None
 
 
 def _refusal(place: str, cause: str) -> ReleaseFormatError:

@@ -73,7 +73,7 @@ def open_folder(root: Path) -> Iterator[int]:
         raise ReleaseFormatError(
             root.name or "release",
             "is not a directory that can be read",
-            "Give the path of a release directory (the folder that holds manifest.json).",
+            "Give the path of a release directory (the folder that holds manifest.json); unpack an archive first.",
         ) from None
     try:
         yield descriptor
@@ -155,17 +155,27 @@ def read_file(folder: int, path: str, *, limit: int) -> bytes:
     return b"".join(blocks)
 
 
-def hash_files(folder: int, sizes: Mapping[str, int], on_progress: Progress | None = None) -> Iterator[Digest]:
+def hash_files(
+    folder: int,
+    sizes: Mapping[str, int],
+    on_progress: Progress | None = None,
+    *,
+    meanwhile: Callable[[], object] | None = None,
+) -> Iterator[Digest]:
     """SHA-256 of each file, in the order given; `sizes` holds the expected size of each, in bytes.
 
     At most one byte more than the expected size is read. Uses one thread for each core (hashing releases the
-    interpreter lock) and a fixed amount of memory.
+    interpreter lock) and a fixed amount of memory. `meanwhile` is called when the threads have their work, for what
+    this one can do instead of waiting.
     """
     total = sum(sizes.values())
     done = 0
     workers = min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="sha256") as pool:
-        for digests in pool.map(lambda batch: _hash_batch(folder, *batch), _batches(sizes)):
+        found = pool.map(lambda batch: _hash_batch(folder, *batch), _batches(sizes))
+        if meanwhile is not None:
+            meanwhile()
+        for digests in found:
             for digest in digests:
                 yield digest
                 done += sizes[digest.path]

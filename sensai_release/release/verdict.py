@@ -67,7 +67,10 @@ _EXPLANATIONS = (
     ),
     (
         {"envelope.unreadable"},
-        "The signatures are missing, so nothing can be said about who made this. Probably not everything was copied.",
+        (
+            "The signatures are missing or cannot be read, so nothing can be said about who made this. Probably not "
+            "everything was copied, or you do not have the right to read it."
+        ),
     ),
     (
         {"manifest.changed", "manifest.unreadable", "manifest.malformed"},
@@ -94,19 +97,27 @@ _EXPLANATIONS = (
     (
         {"digest.line_ends"},
         (
-            "Text files have other line ends than were signed: git, an editor or a mail program converted them. Get the "
-            "release again in a way that leaves files as they are, for example as one archive."
+            "Text files have other line ends than were signed: git, an editor or a mail program converted them. Get "
+            "the release again in a way that leaves files as they are, for example as one archive."
         ),
     ),
     (
-        {"digest.mismatch", "size.longer", "file.unreadable", "checksums.changed", "checksums.unreadable"},
+        {"digest.mismatch", "size.longer", "checksums.changed", "checksums.unreadable"},
         (
-            "Files hold other bytes than were signed: opened and saved again by a program, mixed with those of another "
-            "version, damaged on disk, or changed on purpose. The data are not those that were released; get them again."
+            "Files hold other bytes than were signed: opened and saved again by a program, mixed with those of "
+            "another version, damaged on disk, or changed on purpose. The data are not those that were released; get "
+            "them again."
         ),
     ),
     (
-        {"file.extra", "folder.extra", "folder.unreadable"},
+        {"file.unreadable", "folder.unreadable"},
+        (
+            "Files or folders are there and cannot be read: you may not have the right to, or the disk is failing. "
+            "Copy the release to a folder of your own, or ask whoever gave it to you, and check again."
+        ),
+    ),
+    (
+        {"file.extra", "folder.extra"},
         (
             "There are files that do not belong to the release, for example notes or results saved into it. If "
             "everything else is in order, move them elsewhere and check again."

@@ -7,6 +7,7 @@ The order is that of python-tuf: nothing is interpreted that no signature covers
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,7 +16,6 @@ from typing import Any
 
 from sensai_release.errors import ReleaseFormatError
 from sensai_release.privacy.keyfile import public_key_id
-from sensai_release.release.conformance import table_faults
 from sensai_release.release.documents import MAXIMUM_BYTES
 from sensai_release.release.dsse import MAXIMUM_ENVELOPE_BYTES, PAYLOAD_TYPE, Envelope, verify_signatures
 from sensai_release.release.inventory import (
@@ -42,7 +42,7 @@ from sensai_release.release.manifest import (
     sha256sums,
 )
 from sensai_release.release.status import PLACE as STATUS
-from sensai_release.release.status import FreshnessVerdict, check_status
+from sensai_release.release.status import FreshnessVerdict, Seen, check_status
 from sensai_release.release.tlog import PROOF
 from sensai_release.release.trust import Person, Trust, unfilled_roles
 from sensai_release.release.verdict import GOOD, Verdict, decide, explain, is_refused
@@ -66,6 +66,7 @@ Deep = Callable[[Path], Iterable[tuple[str, str, str]]]
 """Counts the facts of a release anew: what differs, as code, path and sentence. `pipeline.deep` has one."""
 
 _PROBLEMS_SHOWN = 200
+_OF_THE_DESKTOP = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini", re.IGNORECASE)
 _TEXT_LIMIT = 4 << 20
 
 
@@ -103,10 +104,10 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusFile:
-    """The bytes of a status document, and the highest version seen before for each series under the same trust."""
+    """The bytes of a status document, and the newest one seen before for each series under the same trust."""
 
     data: bytes
-    seen: Mapping[str, int] = field(default_factory=dict)
+    seen: Mapping[str, Seen] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +232,8 @@ class _Verification:
 
         # 4. The file set. 5. Sizes and digests. 6. SHA256SUMS. 7. Tables. 8. Waivers.
         entries, problems = self._list()
-        self._record([*problems, *_file_set_problems(entries, statement)])
+        # Where nothing could be listed, nobody knows what is missing.
+        self._record(problems or _file_set_problems(entries, statement))
         self._record(self._check_digests(entries, statement))
         self._record(self._check_checksums(sha256sums(statement, envelope.payload).encode("ascii")))
         self._record(self._check_tables(statement))
@@ -306,7 +308,7 @@ class _Verification:
             if size != resources[path].size
         ]
         same_size = {path: size for path, size in found.items() if size == resources[path].size}
-        for digest in hash_files(self._folder, same_size, self._on_progress):
+        for digest in hash_files(self._folder, same_size, self._on_progress, meanwhile=_load_arrow):
             if digest.sha256 is None:
                 problems.append(_problem("file.unreadable", digest.path, "cannot be read, or changed meanwhile"))
             elif digest.sha256 != resources[digest.path].digest:
@@ -337,6 +339,8 @@ class _Verification:
         return [] if same else [_problem("checksums.changed", CHECKSUMS, "does not say what the manifest says")]
 
     def _check_tables(self, statement: Statement) -> list[Problem]:
+        from sensai_release.release.conformance import table_faults
+
         names = [name for name in statement.resources if name in self._intact]
         faults = table_faults(
             names,
@@ -445,6 +449,11 @@ def _unknown_signer() -> Problem:
     return _problem("signer.unknown", ENVELOPE, "cannot be tied to anybody without a trust file (--trust)")
 
 
+def _load_arrow() -> None:
+    """Loading Arrow takes a good part of the time of a small release; nothing before the tables needs it."""
+    import sensai_release.release.conformance  # noqa: F401 - loaded, and used in a later step
+
+
 def _size_words(found: int, expected: int, path: str) -> tuple[str, str, str]:
     if found < expected:
         return "size.shorter", path, f"has {found} bytes, {expected - found} fewer than were signed"
@@ -464,6 +473,9 @@ def _file_set_problems(entries: Iterable[Entry], statement: Statement) -> list[P
             problems.append(_problem("file.special", entry.path, "is neither a file nor a folder"))
         elif entry.path in (expected if entry.kind == "file" else folders):
             present.add(entry.path)
+        elif entry.kind == "file" and _OF_THE_DESKTOP.fullmatch(entry.path.rpartition("/")[2]):
+            text = "is a file that macOS or Windows makes by itself when a folder is looked at; delete it"
+            problems.append(_problem("file.extra", entry.path, text))
         elif not is_plain_path(entry.path):
             problems.append(_problem("name.odd", entry.path, "is not in the manifest, and has an odd name"))
         elif entry.path.casefold() in folded:

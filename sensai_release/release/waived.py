@@ -6,6 +6,7 @@ must be is for `waivers` to say; call this for files whose SHA-256 is known to b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -28,6 +29,7 @@ from sensai_release.release.waivers import (
 )
 
 RISK = "reports/risk.json"
+_GATE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 Fault = tuple[str, str, str]
 """A code, the release-relative path it is about, and a sentence."""
@@ -67,12 +69,18 @@ def release_facts(
     waiver_required: bool,
     stewards: frozenset[str],
 ) -> WaiverFacts:
-    """What a waiver must fit. `digests` maps the paths of a release to SHA-256; only those below data/ count."""
+    """What a waiver must fit. `digests` maps the paths of a release to SHA-256; only those below data/ count.
+
+    Raises `ReleaseFormatError` for a gate whose name is no plain word: it is shown, and names a file.
+    """
     named = ("study", "series", "version", "profile", "policy_sha256")
+    gates = failing_gates(risk, waiver_required=waiver_required)
+    if not all(isinstance(name, str) and _GATE_NAME.fullmatch(name) for name in gates):
+        raise ReleaseFormatError(RISK, "has a gate whose name is no plain word", "Measure the risk again.")
     return WaiverFacts(
         **{name: predicate[name] for name in named},
         candidate_sha256=candidate_digest({path: digests[path] for path in digests if path.startswith("data/")}),
-        gates=failing_gates(risk, waiver_required=waiver_required),
+        gates=gates,
         stewards=stewards,
     )
 

@@ -16,7 +16,7 @@ from datetime import date
 from typing import Any, Literal
 
 from sensai_release.errors import ConfigurationError, ReleaseFormatError
-from sensai_release.release.documents import canonical_json, parse_strict
+from sensai_release.release.documents import canonical_json, parse_canonical
 from sensai_release.release.dsse import PAYLOAD_TYPE, Envelope, SigningKey, sign, verify_signatures
 from sensai_release.release.manifest import STATEMENT_TYPE, check_schema
 from sensai_release.release.trust import Person, Trust
@@ -140,11 +140,7 @@ class Waiver:
     @classmethod
     def from_bytes(cls, payload: bytes) -> Waiver:
         """Reads the signed bytes; call it only once a signature over them holds, or knowing that none is asked for."""
-        document = parse_strict(payload, _PLACE, maximum_bytes=MAXIMUM_BYTES)
-        waiver = cls.from_dict(document)
-        if canonical_json(document) != payload:
-            raise _malformed("is not in canonical form (RFC 8785)")
-        return waiver
+        return cls.from_dict(parse_canonical(payload, _PLACE, maximum_bytes=MAXIMUM_BYTES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

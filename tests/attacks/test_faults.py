@@ -7,7 +7,7 @@ is one line without a path, nothing is left over, and the next run ends well.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,25 +23,6 @@ ERRORS = {
 }
 Files = dict[str, str]
 States = dict[str, Path]
-
-
-@pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kit.Runner]:
-    scratch = tmp_path_factory.mktemp("scratch")
-    if reason := kit.why_not(scratch):
-        pytest.skip(reason)
-    runner = kit.Runner(scratch)
-    yield runner
-    runner.close()
-
-
-@pytest.fixture(scope="module")
-def states(tmp_path_factory: pytest.TempPathFactory) -> States:
-    folder = tmp_path_factory.mktemp("states")
-    kit.prepare(folder / "before")
-    shutil.copytree(folder / "before", folder / "after")
-    kit.run_release(folder / "after")
-    return {name: folder / ("after" if name == "countersign" else "before") for name in kit.SCENARIOS}
 
 
 def changed(before: Files, after: Files) -> Files:

@@ -24,12 +24,17 @@ from sensai_release.pipeline.build import source_changed
 from sensai_release.pipeline.describe import PAYLOAD, check_datasheet
 from sensai_release.pipeline.logbook import record
 from sensai_release.pipeline.series import read_release
+from sensai_release.pipeline.standing import highest_seen
+from sensai_release.pipeline.tracing import look_up
 from sensai_release.pipeline.waiving import candidate_document
 from sensai_release.pipeline.workspace import Workspace, init_workspace, open_workspace
-from sensai_release.privacy.keyfile import load_public_key_file, load_root_key, load_signing_key
+from sensai_release.privacy.age import encrypt
+from sensai_release.privacy.escrow import load_escrow_public_key
+from sensai_release.privacy.keyfile import load_public_key_file, load_root_key, load_signing_key, write_private_key
 from sensai_release.privacy.persons import Links
 from sensai_release.release.answers import load_answers
 from sensai_release.release.attestation import load_attestations
+from sensai_release.release.checklist import parse_checklist
 from sensai_release.release.conformance import read_dictionary
 from sensai_release.release.diff import diff_releases
 from sensai_release.release.documents import parse_strict
@@ -104,6 +109,7 @@ IN_MEMORY: dict[str, tuple[Callable[[bytes], object], dict[str, bytes]]] = {
     "status": (StatusDocument.from_bytes, ALL),
     "envelope of a status": (read_envelope, ALL),
     "log proof": (LogProof.from_bytes, ALL),
+    "checklist": (lambda data: parse_checklist(data, release="x", manifest_sha256="0" * 64, items=()), ALL),
     "checkpoint": (lambda data: SignedCheckpoint.from_text(data.decode("latin-1"), "log/checkpoint"), ALL),
 }
 
@@ -141,6 +147,38 @@ def test_files(tmp_path: Path, name: str) -> None:
         return FILES[name](path)
 
     assert survivors(read, ALL, names_keys=name.endswith(".yaml")) == []
+
+
+def test_the_memory_of_status_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    path = tmp_path / "sensai-release" / "seen.json"
+    path.parent.mkdir()
+
+    def read(data: bytes) -> object:
+        path.write_bytes(data)
+        return highest_seen(TRUST)
+
+    assert survivors(read, ALL) == []
+    path.unlink()
+    assert highest_seen(TRUST) == ({}, None)
+
+
+def test_escrows(tmp_path: Path) -> None:
+    """In place of the sealed file, whose header is text, and of what is sealed in it."""
+    info = write_private_key(tmp_path / "escrow.key", role="escrow", name="Synthetic")
+    assert info.public is not None
+    recipient = load_escrow_public_key(tmp_path / "escrow.key.pub").recipient
+    path = tmp_path / "synthetic-series-1.0.0.0000000000000000.age"
+
+    def read(data: bytes) -> object:
+        path.write_bytes(data)
+        return look_up(None, str(path), "SYN01", key=tmp_path / "escrow.key")
+
+    assert survivors(read, ALL) == []
+    assert survivors(lambda data: read(encrypt(data, recipient)), ALL) == []
+    # A long line in the header would keep the library busy for minutes.
+    header = b"age-encryption.org/v1\n-> X25519 "
+    assert survivors(lambda data: read(header + data), ALL) == []
 
 
 def test_params_and_schemas_of_a_workspace(tmp_path: Path) -> None:

@@ -337,6 +337,29 @@ def test_step_5_two_files_swapped(release: Path) -> None:
     assert set(codes(verify_release(release, trust=TRUST))[5]) <= {"digest.mismatch", "size.shorter", "size.longer"}
 
 
+@pytest.mark.parametrize("name", [".DS_Store", "data/._folds", "data/Thumbs.db", "desktop.ini"])
+def test_step_4_files_of_the_desktop_are_named_as_such(release: Path, name: str) -> None:
+    (release / name).write_bytes(b"x")
+    report = verify_release(release, trust=TRUST)
+    assert codes(report) == {4: ["file.extra"]}
+    assert "macOS or Windows" in report.steps[3].problems[0].message
+    assert "Do not open it" not in report.explanation
+
+
+def test_step_4_a_name_in_other_letters_is_explained(release: Path) -> None:
+    release.joinpath("README.md").rename(release / "readme.md")
+    assert "capital letters" in verify_release(release, trust=TRUST).explanation
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_step_4_what_cannot_be_listed_is_not_called_missing(release: Path) -> None:
+    (release / "data").chmod(0)
+    report = verify_release(release, trust=TRUST)
+    (release / "data").chmod(0o755)
+    assert codes(report)[4] == ["folder.unreadable"]
+    assert "cannot be read" in report.explanation
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_step_5_an_unreadable_file_is_a_problem(release: Path) -> None:
     release.joinpath("README.md").chmod(0)
