@@ -28,6 +28,7 @@ INSTEAD: dict[str, Any] = {
     "the largest number": 2**53 - 1,
 }
 Step = str | int
+_LEFT_OUT = "left out"
 
 
 def parts(document: Any, *, at: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
@@ -62,11 +63,20 @@ def without(document: Any, at: tuple[Step, ...]) -> Any:
     return changed
 
 
-def wrong_shapes(document: Any) -> Iterator[tuple[str, Any]]:
-    """Each wrong document, with a name for it."""
+def faults(document: Any) -> Iterator[tuple[tuple[Step, ...], str]]:
+    """Every part, with every kind of fault that it can have."""
     for at in parts(document):
-        name = "/".join(map(str, at))
-        for kind, value in INSTEAD.items():
-            yield f"{name}: {kind}", replaced(document, at, value)
+        for kind in INSTEAD:
+            yield at, kind
         if at:
-            yield f"{name}: left out", without(document, at)
+            yield at, _LEFT_OUT
+
+
+def spoilt(document: Any, at: tuple[Step, ...], kind: str) -> Any:
+    """The document with one fault."""
+    return without(document, at) if kind == _LEFT_OUT else replaced(document, at, INSTEAD[kind])
+
+
+def wrong_shapes(document: Any) -> Iterator[Any]:
+    """Each wrong document, one after the other: all of them together would not fit into memory."""
+    return (spoilt(document, at, kind) for at, kind in faults(document))
