@@ -73,10 +73,11 @@ def history(
 
 def _show(screen: Screen, found: History) -> None:
     for series, rows in found.series.items():
+        synthetic = all(row.stated["synthetic"] for row in rows)
         screen.table(
-            f"Releases of {series}",
-            ("release", "persons", "profile", "k (limit)", "gates", "rank-1 linkability (limit)"),
-            [(_release(row), row.stated["persons"], row.stated["profile"], *_risk(row)) for row in rows],
+            f"Releases of {series}, all synthetic" if synthetic else f"Releases of {series}",
+            ("release", "persons", "profile", "k (limit)", "gates", "rank-1 (limit)"),
+            [(_release(row, synthetic), row.stated["persons"], row.stated["profile"], *_risk(row)) for row in rows],
         )
         screen.table(
             _titled("Who signed, and how they stand", found.status.get(series)),
@@ -129,11 +130,11 @@ def _titled(title: str, document: Mapping[str, Any] | None) -> str:
     return f"{title} (status {document['status_version']}, good until {document['expires']}{checked})"
 
 
-def _release(row: Row) -> str:
+def _release(row: Row, told: bool) -> str:
     parts = [row.version]
     if row.folder != row.name:
         parts.append(f"in {row.folder}")
-    if row.stated["synthetic"]:
+    if row.stated["synthetic"] and not told:
         parts.append("synthetic")
     return ", ".join(parts)
 

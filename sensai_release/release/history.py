@@ -30,7 +30,7 @@ _GATE_WORDS: Mapping[GateState, str] = {
     "passed": "passed",
     "failed": "failed",
     "waived": "failed and waived",
-    "cannot_assess": "cannot be assessed",
+    "cannot_assess": "not assessed",
 }
 
 LINKABILITY_GATE = "linkability_rank1"

@@ -61,7 +61,11 @@ def unsealed(root: Path) -> dict[str, Any]:
         (root / "data" / name).mkdir(parents=True)
         write_parquet(table, root / "data" / name / "part-00000.parquet")
         write(root / "schemas" / f"{name}.json", DICTIONARIES[name] | {"title": name})
-    policy = {"k": 5, "l": 1, "max_suppressed": 0.05, "generalisation": {}, "profile": "controlled"}
+    policy = {
+        **{"profile": "controlled", "description": "", "k": 5, "l": 1, "max_suppressed": 0.05, "generalisation": {}},
+        "pseudonym_key": {"id": "0" * 16, "check_value": "0" * 16},
+        "columns": {},
+    }
     write(root / "reports" / "policy.json", policy)
     risk = published_risk(assess_release(root), max_suppressed=0.05)
     write(root / "reports" / "risk.json", risk)
