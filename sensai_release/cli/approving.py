@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sensai_release.cli.render import Screen
+from sensai_release.cli.render import Screen, passed
 from sensai_release.errors import ConfigurationError, GateError
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _show(screen: Screen, shown: Review) -> None:
         "Gates",
         ("gate", "of", "value", "before", "limit", "passed"),
         [
-            (g["name"], g.get("scope") or g.get("table"), g["value"], g["before"], g["limit"], g["ok"])
+            (g["name"], g.get("scope") or g.get("table"), g["value"], g["before"], g["limit"], passed(g))
             for g in shown.gates
         ],
     )

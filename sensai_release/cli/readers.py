@@ -80,6 +80,9 @@ def verify(
     )
     for note in report.notes:
         screen.say(note)
+    if report.release is not None:
+        by = f", signed by {', '.join(report.signers)}" if report.signers else ""
+        screen.say(f"By its manifest this is {report.release}{by}.")
     screen.verdict(f"{report.verdict}: {report.explanation}" if report.explanation else report.verdict, ok=report.ok)
     return 0 if report.ok else 1
 

@@ -88,6 +88,11 @@ class Screen:
         return Console(stderr=self.as_json, emoji=False)
 
 
+def passed(gate: Mapping[str, Any]) -> object:
+    """What the column `passed` says of an entry of a gate: cannot be assessed is not passed."""
+    return "cannot be assessed" if gate["ok"] and gate.get("status") == "cannot_assess" else gate["ok"]
+
+
 def _cell(value: object) -> Any:
     from rich.text import Text
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from sensai_release.cli.render import Screen
+from sensai_release.cli.render import Screen, passed
 from sensai_release.errors import ConfigurationError
 
 NAMES = frozenset({"intake", "validate", "pseudonymise", "deidentify", "risk", "datasheet", "package", "scan"})
@@ -145,7 +144,7 @@ def risk(
     screen.table(
         "Disclosure risk: the gates",
         ("measure", "value", "limit", "passed"),
-        [(gate["name"], gate["value"], gate["limit"], _passed(gate)) for gate in gates],
+        [(gate["name"], gate["value"], gate["limit"], passed(gate)) for gate in gates],
     )
     screen.table(
         "Across releases",
@@ -153,14 +152,12 @@ def risk(
         [(f["release"], f["message"], f["advice"]) for f in document.get("series", {}).get("findings", ())],
     )
     ok = bool(document["ok"])
-    screen.verdict("The gate is passed." if ok else "Too risky: the gate is not passed.", ok=ok)
+    unknown = any(passed(gate) is not gate["ok"] for gate in gates)
+    good = "The gate is passed, as far as it could be assessed." if unknown else "The gate is passed."
+    screen.verdict(good if ok else "Too risky: the gate is not passed.", ok=ok)
     for name in written:
         screen.say(f"  {name}")
     return 0 if ok or report_only else 1
-
-
-def _passed(gate: Mapping[str, Any]) -> object:
-    return "cannot be assessed" if gate["ok"] and gate.get("status") == "cannot_assess" else gate["ok"]
 
 
 def datasheet(

@@ -232,7 +232,8 @@ def _hierarchy(workspace: Workspace, plan: TablePlan, planned: PlannedColumn) ->
 def flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The answers of an explanation one below the other, for people; what has no answer is left out."""
     for key, value in document.items():
-        name = f"{prefix}{key.replace('_', ' ')}"
+        # A name of a column stays as it is: it is for the next 'explain'.
+        name = f"{prefix}{key if '.' in key else key.replace('_', ' ')}"
         if isinstance(value, Mapping) and key != "parameters":
             yield from flat(value, f"{name}: ")
         elif isinstance(value, Mapping):

@@ -164,7 +164,8 @@ def _publish(
     def check(folder: Path) -> None:
         if not verify_release(folder, trust=own).ok:
             place = f"releases/{target.name}"
-            raise GateError(place, "does not verify after it was written", "Check the disk; use another.")
+            cure = "Run 'sensai-release build' again, in case work/ was changed by hand; else check the disk."
+            raise GateError(place, "does not verify after it was written", cure)
 
     publish_directory(fill, target, check=check)
     return outcome

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from sensai_release import __version__
-from sensai_release.errors import InputError, ReleaseFormatError
+from sensai_release.errors import ConfigurationError, InputError, ReleaseFormatError
 from sensai_release.pipeline.portrait import column_ranges, recording_counts
 from sensai_release.pipeline.source import SourceFile, list_source, workspace_secret
 from sensai_release.pipeline.units import map_units
@@ -57,11 +57,18 @@ def validate(
 ) -> ValidationReport:
     """Validates the source folder and, when all tables were asked for, fills work/validated/.
 
-    The report holds counts and places, never a value. Raises `InputError` when the source folder cannot be read.
+    The report holds counts and places, never a value. Raises `InputError` when the source folder cannot be read, and
+    `ConfigurationError` when `only` is no table that is read from it.
     """
-    listing = list_source(workspace)
     schemas = workspace.schemas
     readable = {name: table for name, table in schemas.items() if table.source is not None and table.source.read}
+    if only is not None and only not in readable:
+        raise ConfigurationError(
+            "--table",
+            "names no table that is read from the source folder",
+            f"Give one of: {', '.join(sorted(readable))}.",
+        )
+    listing = list_source(workspace)
     context = _Context(
         schemas=readable,
         needed={name: _needed(workspace, table) for name, table in readable.items()},

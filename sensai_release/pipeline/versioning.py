@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sensai_release.errors import ToolError
+from sensai_release.errors import ConfigurationError, ToolError
+from sensai_release.table.documents import load_yaml
 
 JOURNAL_VARIABLE = "SENSAI_RELEASE_JOURNAL"
 """Names the file in which a stage, started by DVC for `build`, notes how it ended."""
@@ -58,11 +59,29 @@ def set_up(root: Path, *, name: str) -> None:
     _commit(root, f"Set up the release workspace of {name}", made)
 
 
+def _refuse_absent_parameters(root: Path) -> None:
+    """Raises `ConfigurationError` for a key that dvc.yaml names and params.yaml lacks: DVC's words help nobody."""
+    stages = (load_yaml(root / "dvc.yaml", "dvc.yaml") or {}).get("stages") or {}
+    held = load_yaml(root / "params.yaml", "params.yaml")
+    for stage, entry in stages.items():
+        named = entry.get("params") if isinstance(entry, dict) else None
+        for name in (name for name in named or () if isinstance(name, str)):
+            if name.split(".")[0] not in held:
+                cure = (
+                    f"Add it ('{name}: {{}}' states nothing), or take it out of the params of that stage in dvc.yaml."
+                )
+                raise ConfigurationError(
+                    "params.yaml", f"lacks {name}, which the stage {stage} in dvc.yaml names", cure
+                )
+
+
 def run_pipeline(root: Path, *, workers: int | None, quiet: bool) -> PipelineRun:
     """`dvc repro` in the workspace. The stages write to this process's stderr; DVC itself stays silent.
 
-    Raises `ToolError` when DVC fails for a reason of its own.
+    Raises `ToolError` when DVC fails for a reason of its own, and `ConfigurationError` when params.yaml lacks what
+    dvc.yaml asks for.
     """
+    _refuse_absent_parameters(root)
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "journal"
         journal.touch()

@@ -49,13 +49,14 @@ def render_markdown(datasheet: Datasheet) -> str:
 
 def _markdown_head(kind: str, datasheet: Datasheet) -> list[str]:
     version = f", version {datasheet.version}" if datasheet.version else ""
-    lines = [f"# {kind}: {_escaped(datasheet.title)}{version}", ""]
+    lines = [f"# {kind}: {escaped(datasheet.title)}{version}", ""]
     if datasheet.synthetic:
         lines += ["> **SYNTHETIC DATA.** Made by a program. No participant stands behind any value.", ""]
     return lines
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no link, no picture to fetch."""
     return text.translate(_MARKDOWN)
 
 
@@ -69,15 +70,15 @@ def provenance(answer: Answer) -> str:
 
 
 def _markdown_answer(answer: Answer, facts: Facts) -> list[str]:
-    lines = [_escaped(answer.text), ""] if answer.text else []
+    lines = [escaped(answer.text), ""] if answer.text else []
     if answer.kind == "open":
-        lines += [f"**Open.** What would settle it: {_escaped(answer.settle or 'an answer.')}", ""]
+        lines += [f"**Open.** What would settle it: {escaped(answer.settle or 'an answer.')}", ""]
     for query in answer.query:
         for caption, header, rows in fact_tables(facts, query):
-            lines += [f"{_escaped(caption)}:", "", _markdown_row(header), _markdown_row(("---",) * len(header))]
+            lines += [f"{escaped(caption)}:", "", _markdown_row(header), _markdown_row(("---",) * len(header))]
             lines += [_markdown_row(row) for row in rows]
             lines.append("")
-    return [*lines, f"_({_escaped(provenance(answer))})_", ""]
+    return [*lines, f"_({escaped(provenance(answer))})_", ""]
 
 
 def _markdown_row(cells: tuple[Any, ...]) -> str:
@@ -189,7 +190,7 @@ def render_card_markdown(datasheet: Datasheet) -> str:
     content = card(datasheet)
     lines = _markdown_head("Data card", datasheet)
     lines += [", ".join(f"{name}: {value}" for name, value in content["size"]).replace("<", "\\<") + ".", ""]
-    lines += [f"- **{name}.** {_escaped(text)}" for name, text in content["entries"]]
+    lines += [f"- **{name}.** {escaped(text)}" for name, text in content["entries"]]
     lines += [
         "",
         f"{content['open']} of {content['total']} answers of the datasheet are open. The whole: DATASHEET.md.",

@@ -145,7 +145,7 @@ def compute_facts(
         values["sessions"] = values[f"rows.{sessions}"]
     if risk is not None:
         values["k_min"] = risk["k_min"]
-        values["gate_verdict"] = "passed" if risk["ok"] else "not passed"
+        values["gate_verdict"] = _gate_verdict(risk)
     return Facts(
         minimum=minimum,
         context=dict(context),
@@ -162,6 +162,15 @@ def compute_facts(
             {key: gate[key] for key in ("name", "value", "limit", "ok")} for gate in (risk or {}).get("gate", ())
         ),
     )
+
+
+def _gate_verdict(risk: Mapping[str, Any]) -> str:
+    if not risk["ok"]:
+        return "not passed"
+    parts = (risk, risk.get("linkability") or {}, risk.get("series") or {})
+    unknown = sum(entry.get("status") == "cannot_assess" for part in parts for entry in part.get("gate") or ())
+    measures = "1 measure" if unknown == 1 else f"{unknown} measures"
+    return f"passed, as far as it could be assessed ({measures} could not)" if unknown else "passed"
 
 
 def _overview(tables: ReleasedTables, name: str, minimum: int) -> dict[str, Any]:

@@ -32,6 +32,9 @@ _COUNTS = frozenset(
     }
 )
 _STEPS = 20
+# As many persons with several sessions make a share of two digits the share of many numbers.
+_MANY = 100
+_RATES = frozenset({"value", "low", "high", "distance_high"})
 _SMALLEST = frozenset({"k_min", "k_min_missing_as_wildcard"})
 
 
@@ -60,6 +63,13 @@ def published_risk(report: Json, *, max_suppressed: float | None = None, minimum
     if isinstance(audit, dict) and isinstance(audit.get("chance"), float):
         # A guess is right once in so many persons: with all its digits it would tell how many.
         audit["chance"] = round(audit["chance"], 2)
+    if isinstance(audit, dict):
+        _audit(audit, result["gate"])
+    if isinstance(audit, dict) and isinstance(audit.get("collusion"), Mapping):
+        audit["collusion"] = {
+            way: {name: {"share": _matched(entry["share"], total, minimum)} for name, entry in entries.items()}
+            for way, entries in audit["collusion"].items()
+        }
     if isinstance(report.get("series"), Mapping):
         result["series"] = _series(report["series"], minimum)
     return result
@@ -92,11 +102,58 @@ def _measure(measure: Json, everyone: int | str, minimum: int) -> dict[str, Any]
     return {"persons": down, "share": again or f"<{min((down + minimum) / total, 1):.2f}"}
 
 
+def _matched(share: float | str, total: int | str, minimum: int) -> float | str:
+    """What two recipients could match, as coarse as an attacker's chance: 11 of 36 with four digits tells the 36.
+
+    A masked share is that of the persons of one table, who can be fewer than all: it is told of all.
+    """
+    if isinstance(share, str):
+        few, most = (
+            ("<1.00", ">0.00") if isinstance(total, str) else (f"<{_up(minimum / max(total, minimum)):.2f}", ">0.00")
+        )
+        return few if share.startswith("<") else most
+    return _up(share)
+
+
+def _up(share: float) -> float:
+    return round(math.ceil(_STEPS * share - 1e-9) / _STEPS, 2)
+
+
 def _smallest(value: Any, k: int, minimum: int) -> Any:
     """The size of the smallest class: below ten it says no more than that `k` is reached."""
     if not isinstance(value, int) or value < k:
         return value
     return max(k, value - value % minimum)
+
+
+def _audit(audit: dict[str, Any], gate: list[dict[str, Any]]) -> None:
+    """How well sessions are matched, so coarse that the share of right guesses does not tell out of how many."""
+    several = (audit.get("persons") or {}).get("several_sessions")
+    steps = 100 if isinstance(several, int) and several >= _MANY else _STEPS
+    limits = audit.get("limits") or {}
+    for entry in audit.get("sets") or ():
+        for name in ("rank1", "auc", "eer"):
+            measure = entry.get(name) or {}
+            places: list[dict[str, Any]] = [place for place in (measure, measure.get("null")) if place]
+            for place in places:
+                for bound in _RATES & place.keys():
+                    # The error rate is the one that gets better as it falls.
+                    down = bound == "low" or (name == "eer" and bound == "value")
+                    place[bound] = _rate(place[bound], bound, steps, limits.get(name), down=down)
+    for entry in (*(audit.get("gate") or ()), *gate):
+        if entry["name"].startswith("linkability_") and entry["ok"]:
+            entry["value"] = _rate(entry["value"], "high", steps, entry["limit"], down=False)
+
+
+def _rate(value: Any, bound: str, steps: int, limit: Any, *, down: bool) -> Any:
+    """A rate in steps, away from what would flatter; an upper bound within its limit stays within it."""
+    if not isinstance(value, float):
+        return value
+    if down:
+        return math.floor(100 * value + 1e-9) / 100
+    coarse = round(math.ceil(steps * value - 1e-9) / steps, 2)
+    within = bound in ("high", "distance_high") and isinstance(limit, float) and value <= limit
+    return min(coarse, limit) if within else coarse
 
 
 def _attack_risk(over: dict[str, Any], k: int, total: int | str, minimum: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sensai_release.release.datasheet_pages import escaped
 from sensai_release.release.dsse import openssl_recipe
 
 
@@ -22,7 +23,8 @@ def render_readme(
     )
     as_of = f", as of {predicate['as_of']}" if predicate["as_of"] else ""
     tables = "\n".join(
-        f"| `data/{table}/` | {dictionary['title']} | {', '.join(f'`{key}`' for key in dictionary['primary_key'])} |"
+        f"| `data/{table}/` | {escaped(dictionary['title'])} | "
+        f"{', '.join(f'`{key}`' for key in dictionary['primary_key'])} |"
         for table, dictionary in sorted(dictionaries.items())
     )
     previous = predicate["previous"]
@@ -39,7 +41,7 @@ def render_readme(
         )
     return f"""# {name}
 
-{synthetic}{title}. Version {predicate["version"]} of the series {predicate["series"]}{as_of}, profile
+{synthetic}{escaped(title)}. Version {predicate["version"]} of the series {predicate["series"]}{as_of}, profile
 `{predicate["profile"]}`. {before}
 
 De-identified features, derived from recordings that never left the hospital, with clinical and questionnaire

@@ -180,7 +180,8 @@ _EXPLANATIONS = (
         {"log.signer"},
         (
             "The governance log's head is signed by somebody whom your trust file does not name, or whose key counts "
-            "no more. Get the steward's public key another way, or ask the steward."
+            "no more. Where a release was approved, that is its reviewer: get the public keys of the steward and the "
+            "reviewer another way, and name both in your trust file."
         ),
     ),
 )

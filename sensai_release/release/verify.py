@@ -127,10 +127,18 @@ class VerificationReport:
     statement: Statement | None = None
     freshness: FreshnessVerdict | None = None
 
+    @property
+    def release(self) -> str | None:
+        """Series and version as the manifest has them: the name of the folder is nobody's word."""
+        if self.statement is None:
+            return None
+        return f"{self.statement.predicate['series']}-{self.statement.predicate['version']}"
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "ok": self.ok,
             "verdict": self.verdict,
+            "release": self.release,
             "explanation": self.explanation,
             "freshness": self.freshness.to_dict() if self.freshness else None,
             "signers": list(self.signers),

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
+from sensai_release.errors import InputError
+
 _ROW_GROUP = 1 << 17
 GROUP_ROWS = 1 << 16
 """Rows at least in a row group of a table that is written piece by piece, but for the last one of a file."""
@@ -71,10 +73,20 @@ def write_pieces(pieces: Iterable[pa.Table], path: Path, *, rows: int = GROUP_RO
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Reads a table written by `write_parquet`, checking the checksum of every page.
 
-    Raises `OSError` or `pyarrow.ArrowInvalid` when the bytes are not those that were written.
+    Raises `FileNotFoundError` when it is not there, and `InputError` when the bytes are not those that were written.
+    The name of the file can be that of a recording: it is not told.
     """
-    with pq.ParquetFile(path, page_checksum_verification=True, memory_map=False) as file:
-        return file.read(columns=columns, use_threads=False)
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True, memory_map=False) as file:
+            return file.read(columns=columns, use_threads=False)
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowInvalid):
+        raise InputError(
+            f"a table in {path.parent.name}/",
+            "is damaged: it is not what an earlier step wrote",
+            "Remove the folder work/ of the workspace and run 'sensai-release build' again.",
+        ) from None
 
 
 def write_shard(table: pa.Table, path: Path) -> None:

@@ -217,3 +217,19 @@ def test_a_bug_is_one_line_without_a_traceback() -> None:
     from sensai_release.cli import app
 
     assert app._where(ValueError(PLANTED)) == "an unknown place"
+
+
+@pytest.mark.parametrize("name", ["nowhere", "../nowhere", "folds"])
+def test_validating_a_table_that_is_not_there_is_no_pass(workspace: Path, name: str) -> None:
+    outcome = run_tool("-C", workspace, "validate", "--table", name)
+    assert outcome.code == 2
+    assert "--table" in outcome.err
+    assert not list(workspace.rglob("validation-*"))
+
+
+def test_a_parameter_that_only_dvc_asks_for(workspace: Path, story: Story) -> None:
+    rewrite(workspace / "params.yaml", lambda text: re.sub(r"(?m)^catalogue:.*\n(?:[ #].*\n|\n)*", "", text))
+    outcome = run_tool("-C", workspace, "build", key_dir=story.keys)
+    assert outcome.code == 2
+    assert "params.yaml: lacks catalogue" in outcome.err
+    assert "catalogue: {}" in outcome.err

@@ -542,6 +542,15 @@ def explain(verdict: str, codes: Set[str]) -> str:
     return "The files fit their manifest, but anybody could have made both. Give --key or --trust to know who did."
 
 
+def stated_name(root: str) -> str:
+    """What the manifest says which release this is: the name of the folder is nobody's word."""
+    try:
+        stated = parse_json(read_below(root, MANIFEST))["predicate"]
+        return "By its manifest this is %s.\n" % printable("%s-%s" % (stated["series"], stated["version"]))
+    except (OSError, MalformedError, KeyError, TypeError):
+        return ""
+
+
 def print_report(verdict: str, steps: List[Optional[List[Problem]]], write: Callable[[str], Any]) -> None:
     codes: Set[str] = set()
     for number, name in enumerate(STEPS):
@@ -578,6 +587,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
         return 2
     verdict, steps = verify(options.directory, trust, options.integrity_only)
     print_report(verdict, steps, sys.stdout.write)
+    if len(steps) > 3 and not steps[0] and not steps[2]:
+        sys.stdout.write("\n" + stated_name(options.directory))
     return 0 if verdict == VALID or (verdict == "intact, signer unknown" and options.integrity_only) else 1
 
 

@@ -62,7 +62,12 @@ def unsealed(root: Path) -> dict[str, Any]:
         write_parquet(table, root / "data" / name / "part-00000.parquet")
         write(root / "schemas" / f"{name}.json", DICTIONARIES[name] | {"title": name})
     policy = {
-        **{"profile": "controlled", "description": "", "k": 5, "l": 1, "max_suppressed": 0.05, "generalisation": {}},
+        "profile": "controlled",
+        "description": "",
+        "k": 5,
+        "l": 1,
+        "max_suppressed": 0.05,
+        "generalisation": {},
         "pseudonym_key": {"id": "0" * 16, "check_value": "0" * 16},
         "columns": {},
     }

@@ -242,6 +242,20 @@ class TestFacts:
         released = ReleasedTables(write_candidate(tables) / "data", dictionaries)
         assert compute_facts(released, context={}, risk=risk).signals["linkable"] is linkable
 
+    def test_a_gate_that_could_not_be_assessed_is_not_said_to_be_passed(
+        self, tables: Tables, dictionaries: Any, write_candidate: Write
+    ) -> None:
+        released = ReleasedTables(write_candidate(tables) / "data", dictionaries)
+        gates = [{"name": "linkability_rank1", "value": 0.3, "limit": 0.09, "ok": True, "status": "cannot_assess"}]
+        said = {
+            words: compute_facts(released, context={}, risk=RISK | {"ok": ok, "linkability": {"gate": gates}}).values
+            for words, ok in (
+                ("passed, as far as it could be assessed (1 measure could not)", True),
+                ("not passed", False),
+            )
+        }
+        assert {words: values["gate_verdict"] for words, values in said.items()} == {words: words for words in said}
+
     def test_round_trip(self, facts: Facts) -> None:
         assert Facts.from_dict(json.loads(json.dumps(facts.to_dict()))) == facts
 

@@ -108,3 +108,46 @@ def test_the_sampled_fraction_is_that_of_the_rounded_number() -> None:
     exact = report(54)
     exact["population"] = {"population": 1000, "sampling_fraction": 0.054, "note": None, "tier1": {}, "all": {}}
     assert published_risk(exact)["population"]["sampling_fraction"] == 0.05
+
+
+@pytest.mark.parametrize(
+    ("held", "shown"),
+    [(11 / 36, 0.35), (12 / 35, 0.35), ("<0.34", "<0.35"), (">0.72", ">0.00"), (0.0, 0.0), (1.0, 1.0)],
+)
+def test_what_recipients_could_match_does_not_tell_how_many_there_are(held: float | str, shown: float | str) -> None:
+    ways = {"rows": {"participants": {"share": held}}, "persons": {"all": {"share": held}}}
+    once = published_risk({**report(36), "linkability": {"collusion": ways}})
+    assert once["linkability"]["collusion"]["rows"]["participants"]["share"] == shown
+    assert once["linkability"]["collusion"]["persons"]["all"]["share"] == shown
+    assert published_risk(once)["linkability"] == once["linkability"]
+
+
+@pytest.mark.parametrize(
+    ("several", "rank1", "shown"),
+    [
+        (30, 8 / 39, 0.25),
+        (30, 7 / 39, 0.2),
+        (30, 3 / 39, 0.09),  # within the limit, so no coarse number may lie beyond it
+        (">=100", 8 / 39, 0.25),
+        (200, 8 / 39, 0.21),
+        (200, 3 / 39, 0.08),
+    ],
+)
+def test_a_share_of_right_guesses_does_not_tell_out_of_how_many(several: int, rank1: float, shown: float) -> None:
+    measure = {"value": rank1, "low": 0.0278, "high": rank1, "null": {"value": rank1, "high": rank1}, "p": 0.0123}
+    gate = {"name": "linkability_rank1", "value": rank1, "limit": 0.09, "ok": True, "status": "cannot_assess"}
+    audit = {
+        "persons": {"one_session": 20, "several_sessions": several},
+        "limits": {"rank1": 0.09, "auc": 0.2},
+        "gate": [gate],
+        "sets": [{"name": "joined", "rank1": measure, "auc": None, "eer": {"value": 0.4179, "low": 0.3, "high": 0.51}}],
+    }
+    exact = report(200) | {"linkability": audit}
+    once = published_risk({**exact, "gate": [*exact["gate"], gate]})
+    found = once["linkability"]["sets"][0]
+    assert found["rank1"]["high"] == once["linkability"]["gate"][0]["value"] == once["gate"][-1]["value"] == shown
+    assert (found["rank1"]["low"], found["rank1"]["p"], found["eer"]["value"]) == (0.02, 0.0123, 0.41)
+    assert found["rank1"]["null"]["value"] >= rank1
+    assert published_risk(once)["linkability"] == once["linkability"]
+    failed = {**exact, "gate": [{**gate, "ok": False}]}
+    assert published_risk(failed)["gate"][0]["value"] == rank1

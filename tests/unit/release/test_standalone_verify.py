@@ -307,6 +307,13 @@ def test_python_3_8_runs_it(release: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_it_names_the_release_by_the_manifest_and_not_by_the_folder(release: Path) -> None:
+    folder = release.rename(release.with_name("synthetic-series-2.0.0"))
+    assert "By its manifest this is synthetic-series-1.0.0." in run(folder, "--trust", "trust.json").stdout
+    folder.joinpath("manifest.json").write_bytes(b"{}")
+    assert "By its manifest" not in run(folder, "--trust", "trust.json").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -67,6 +67,12 @@ def test_the_report_is_json_of_the_agreed_form(release: Path) -> None:
     assert {"code": "file.extra", "path": "extra"}.items() <= document["steps"][3]["problems"][0].items()
 
 
+def test_the_report_names_the_release_by_the_manifest_and_not_by_the_folder(release: Path) -> None:
+    folder = release.rename(release.with_name("synthetic-series-2.0.0"))
+    assert verify_release(folder, trust=TRUST).to_dict()["release"] == "synthetic-series-1.0.0"
+    assert verify_release(folder, trust=trust_in(STRANGER)).to_dict()["release"] is None
+
+
 @pytest.mark.parametrize("integrity_only", [False, True])
 def test_without_trust_the_signer_is_unknown(release: Path, *, integrity_only: bool) -> None:
     report = verify_release(release, trust=None, integrity_only=integrity_only)

@@ -276,3 +276,11 @@ def test_the_readme_lists_the_waivers_in_force(maker: Maker) -> None:
     maker.waive("k_min")
     text = render_readme("name", "Title", maker.predicate, {})
     assert "- `k_min`, until 2026-12-31: `waivers/k_min-1.0.0.dsse.json`" in text
+
+
+def test_the_readme_shows_a_title_as_text(maker: Maker) -> None:
+    hostile = "<img src=x> ![i](http://example.org) | `c`"
+    text = render_readme("name", hostile, maker.predicate, {"a": {"title": hostile, "primary_key": []}})
+    shown = "\\<img src=x\\> !\\[i\\](http://example.org) \\| \\`c\\`"
+    assert text.count(shown) == 2
+    assert hostile not in text
