@@ -18,7 +18,6 @@ folder and need a package index the first time. No row of the lung table stays. 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
 import json
 import math
@@ -26,7 +25,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,21 +37,11 @@ from sensai_release.privacy.diversity import distinct_l, entropy_l, t_closeness,
 from sensai_release.privacy.suda import Flags, special_uniques
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from own_environment import environment  # noqa: E402 - it lies beside this folder
+
 Table = dict[str, Any]
-
-
-def environment(name: str) -> Path:
-    """The Python of an environment of its own, made when it is not there or its file of requirements has changed."""
-    requirements = HERE / name
-    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "sensai-release" / f"oracles-{digest}"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)], check=True)
-        (folder / "complete").touch()
-    return python
 
 
 def asked(python: Path, script: str, made: Sequence[Table]) -> list[dict[str, Any]]:
@@ -201,7 +189,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--anonymeter", type=int, default=100, metavar="TABLES")
     options = parser.parse_args()
-    python = environment("requirements.txt")
+    python = environment(HERE / "requirements.txt")
     real = asked(python, "lung_side.py", [])
     made = [*real, *tables(options.tables, options.seed)]
     # Thousands of rows make more predicates than can be drawn.
@@ -210,7 +198,13 @@ def main() -> int:
     for name, where, script, chosen, compare in (
         ("pycanon", python, "pycanon_side.py", made, against_pycanon),
         ("suda", python, "suda_side.py", made, against_suda),
-        ("anonymeter", environment("requirements-anonymeter.txt"), "anonymeter_side.py", small, against_anonymeter),
+        (
+            "anonymeter",
+            environment(HERE / "requirements-anonymeter.txt"),
+            "anonymeter_side.py",
+            small,
+            against_anonymeter,
+        ),
     ):
         bad = 0
         for number, (table, other) in enumerate(zip(chosen, asked(where, script, chosen), strict=True)):

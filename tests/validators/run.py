@@ -12,14 +12,12 @@ official ones, and prints what violates them. Exits 1 on any fault.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,21 +25,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-import catalogue_kit as kit  # noqa: E402 - it lies beside this folder
-
-
-def environment() -> Path:
-    """The Python of the validators' environment, made when it is not there or requirements.txt has changed."""
-    requirements = HERE / "requirements.txt"
-    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "sensai-release" / f"validators-{digest}"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)], check=True)
-        (folder / "complete").touch()
-    return python
+import catalogue_kit as kit  # noqa: E402 - they lie beside this folder
+from own_environment import environment  # noqa: E402
 
 
 @contextmanager
@@ -104,7 +89,7 @@ def main() -> int:
     parser.add_argument("release", nargs="?", type=Path)
     parser.add_argument("--shapes", type=Path)
     options = parser.parse_args()
-    python = environment()
+    python = environment(HERE / "requirements.txt")
     with release(options.release) as root:
         found = list(faults(python, root))
         if options.shapes:
