@@ -221,7 +221,7 @@ def fifo(source: Path) -> None:
 
 def gzipped(source: Path) -> None:
     path = source / "participants.csv"
-    path.write_bytes(gzip.compress(path.read_bytes()))
+    path.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
 
 
 def swallow(source: Path) -> None:

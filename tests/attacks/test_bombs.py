@@ -115,7 +115,7 @@ def columns(number: int) -> bytes:
 
 
 SMALL: dict[str, tuple[Callable[[], bytes], str]] = {
-    "gzip": (lambda: gzip.compress(bytes(64 * MIB)), "file.media"),
+    "gzip": (lambda: gzip.compress(bytes(64 * MIB), mtime=0), "file.media"),
     "a dictionary": (dictionary_bomb, "file.too_large"),
     "20,001 columns": (lambda: columns(20_001), "file.too_wide"),
     "nested zip": (nested_zip, "file.media"),

@@ -169,15 +169,15 @@ def test_canaries_show_nothing() -> None:
 
 SECRET = b"recorded for SYN0001 today"
 WRAPPINGS = {
-    "gzip": gzip.compress(SECRET),
+    "gzip": gzip.compress(SECRET, mtime=0),
     "zip": zipped("a.txt", SECRET),
     "name in a zip": zipped("SYN0001.txt", b"nothing"),
-    "zip in gzip": gzip.compress(zipped("a.txt", SECRET)),
-    "zip behind a picture": b"\x89PNG\r\n\x1a\n\0\0" + bytes(50) + zipped("a.txt", gzip.compress(SECRET)),
+    "zip in gzip": gzip.compress(zipped("a.txt", SECRET), mtime=0),
+    "zip behind a picture": b"\x89PNG\r\n\x1a\n\0\0" + bytes(50) + zipped("a.txt", gzip.compress(SECRET, mtime=0)),
     "zstd": pa.compress(SECRET, codec="zstd", asbytes=True),
     "base64": b"data:text/plain;base64," + base64.b64encode(SECRET),
     "base64 behind letters": b"key_" + base64.b64encode(SECRET),
-    "base64 of gzip": base64.b64encode(gzip.compress(SECRET)),
+    "base64 of gzip": base64.b64encode(gzip.compress(SECRET, mtime=0)),
     "base64 in JSON in zip": zipped("a.json", b'{"v":"' + base64.urlsafe_b64encode(SECRET) + b'"}'),
     "hexadecimal": SECRET.hex().encode(),
     "URL escapes": b"q=%53%59%4e0001",
@@ -189,7 +189,7 @@ WRAPPINGS = {
     "a dictionary cell": parquet(pa.table({"note": pa.array([SECRET.decode()]).dictionary_encode()})),
     "a nested cell": parquet(pa.table({"note": [[{"a": {"b": SECRET.decode()}}]]})),
     "a map cell": parquet(pa.table({"note": pa.array([[("k", "SYN0001")]], pa.map_(pa.string(), pa.string()))})),
-    "a binary cell": parquet(pa.table({"note": [gzip.compress(SECRET)]})),
+    "a binary cell": parquet(pa.table({"note": [gzip.compress(SECRET, mtime=0)]})),
     "base64 cell": parquet(pa.table({"note": [base64.b64encode(SECRET).decode()]})),
     "a column name": parquet(pa.table({"SYN0001": [1.0]})),
     "metadata": parquet(pa.table({"x": [1.0]}).replace_schema_metadata({"from": SECRET})),
@@ -208,17 +208,17 @@ def test_what_is_wrapped_is_no_finding_for_another_study(name: str) -> None:
 
 def test_a_damaged_container_is_said_to_be_unscanned() -> None:
     whole = parquet(pa.table({"note": ["a"] * 50}))
-    for data in (whole[:-9], gzip.compress(SECRET)[:-12], zipped("a", SECRET)[:-5], b"PAR1"):
+    for data in (whole[:-9], gzip.compress(SECRET, mtime=0)[:-12], zipped("a", SECRET)[:-5], b"PAR1"):
         assert "leak.unscanned" in codes(data)
 
 
 def test_a_bomb_is_said_to_be_unscanned_and_not_expanded() -> None:
-    bomb = gzip.compress(gzip.compress(bytes(8 << 20)))
+    bomb = gzip.compress(gzip.compress(bytes(8 << 20), mtime=0))
     found = scan_bytes(bomb, limits=ScanLimits(expanded_bytes=1 << 20))
     assert [finding.code for finding in found] == ["leak.unscanned"]
     nested = SECRET
     for _ in range(8):
-        nested = gzip.compress(nested)
+        nested = gzip.compress(nested, mtime=0)
     assert codes(nested) == {"leak.unscanned"}
 
 
