@@ -88,7 +88,7 @@ def recording(release: str, number: int, recordings: int, frames: int, session: 
 
 
 def ours(old: Path, new: Path, *, tests: bool) -> dict[str, Any]:
-    from sensai_release.release.diff import diff_releases
+    from sensai_release.release.comparison.diff import diff_releases
 
     found = diff_releases(old, new, minimum=1, tests=tests).tables["face_frames"]
     return {"added": found.rows_added, "removed": found.rows_removed, "cells": dict(found.cells_changed)}

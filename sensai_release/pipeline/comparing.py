@@ -23,7 +23,7 @@ from sensai_release.privacy.masking import MINIMUM, mask_counts
 from sensai_release.privacy.persons import Links
 from sensai_release.privacy.pseudonyms import Pseudonymiser
 from sensai_release.privacy.series import assess_series
-from sensai_release.release.diff import diff_releases
+from sensai_release.release.comparison.diff import diff_releases
 from sensai_release.release.pages import render_page
 from sensai_release.release.tables import ReleasedTables, load_dictionaries, read_json_object
 from sensai_release.release.verify import verify_release

@@ -17,9 +17,9 @@ import pyarrow as pa
 from sensai_release.errors import SensaiReleaseError
 from sensai_release.pipeline.risk import POLICY, all_gates, assess_release
 from sensai_release.privacy.masking import rounded
-from sensai_release.release.datasheet import Datasheet
-from sensai_release.release.datasheet_check import check_datasheet
-from sensai_release.release.facts import compute_facts
+from sensai_release.release.datasheet.check import check_datasheet
+from sensai_release.release.datasheet.facts import compute_facts
+from sensai_release.release.datasheet.sheet import Datasheet
 from sensai_release.release.inventory import printable
 from sensai_release.release.manifest import MANIFEST
 from sensai_release.release.published import published_risk

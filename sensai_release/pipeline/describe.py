@@ -21,20 +21,20 @@ from sensai_release.pipeline.risk import POLICY
 from sensai_release.pipeline.source import intake_document
 from sensai_release.pipeline.workspace import TEMPLATE_PARTS, Workspace, fresh_folder, write_json, write_text
 from sensai_release.privacy.masking import rounded
-from sensai_release.release.answers import load_answers, questions
-from sensai_release.release.attestation import attest, load_attestations
-from sensai_release.release.datasheet import Datasheet, build_datasheet
-from sensai_release.release.datasheet_check import check_datasheet as check
-from sensai_release.release.datasheet_pages import (
+from sensai_release.release.comparison.diff import ReleaseDiff, restate
+from sensai_release.release.datasheet.answers import load_answers, questions
+from sensai_release.release.datasheet.attestation import attest, load_attestations
+from sensai_release.release.datasheet.check import check_datasheet as check
+from sensai_release.release.datasheet.facts import Facts, compute_facts, study_context
+from sensai_release.release.datasheet.pages import (
     render_card_html,
     render_card_markdown,
     render_html,
     render_markdown,
     render_pdf,
 )
-from sensai_release.release.diff import ReleaseDiff, restate
+from sensai_release.release.datasheet.sheet import Datasheet, build_datasheet
 from sensai_release.release.documents import expecting_shape
-from sensai_release.release.facts import Facts, compute_facts, study_context
 from sensai_release.release.manifest import check_schema
 from sensai_release.release.metadata import Description, describe_release, documents, gaps
 from sensai_release.release.pages import render_page
@@ -91,7 +91,7 @@ def check_datasheet(folder: Path) -> list[dict[str, Any]]:
 
 
 def refuse_unsettled(folder: Path) -> None:
-    """The gate of the datasheet. Raises `GateError` naming the questions that stop a release (`datasheet_check`)."""
+    """The gate of the datasheet. Raises `GateError` naming the questions that stop a release (`datasheet.check`)."""
     sheet = Datasheet.from_dict(read_json_object(folder / "datasheet.json", "datasheet.json"))
     stopped: dict[str, list[str]] = {}
     for finding in check(sheet):

@@ -26,8 +26,8 @@ from sensai_release.pipeline.trusting import key_path
 from sensai_release.pipeline.waiving import HeldFile, candidate_document, candidate_facts, waivers_in_force
 from sensai_release.pipeline.workspace import Workspace, earlier_releases, parse_version
 from sensai_release.privacy.keyfile import SigningKey, load_signing_key
-from sensai_release.release import versions
-from sensai_release.release.diff import ReleaseDiff, diff_releases
+from sensai_release.release.comparison import versions
+from sensai_release.release.comparison.diff import ReleaseDiff, diff_releases
 from sensai_release.release.manifest import MANIFEST, parse_statement
 from sensai_release.release.publish import clear_leftovers, publish_directory
 from sensai_release.release.sealing import seal_release

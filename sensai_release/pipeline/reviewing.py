@@ -21,11 +21,11 @@ from sensai_release.pipeline.comparing import compare_candidate
 from sensai_release.pipeline.waiving import candidate_payload
 from sensai_release.pipeline.workspace import Workspace, earlier_releases, write_text
 from sensai_release.privacy.masking import MINIMUM
-from sensai_release.release.affected import persons_affected
-from sensai_release.release.answers import questions
 from sensai_release.release.checklist import Item, checklist
-from sensai_release.release.datasheet import Datasheet
-from sensai_release.release.datasheet_check import check_datasheet
+from sensai_release.release.comparison.affected import persons_affected
+from sensai_release.release.datasheet.answers import questions
+from sensai_release.release.datasheet.check import check_datasheet
+from sensai_release.release.datasheet.sheet import Datasheet
 from sensai_release.release.documents import parse_strict
 from sensai_release.release.dsse import Envelope
 from sensai_release.release.inventory import Progress

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sensai_release.release.datasheet_pages import escaped
+from sensai_release.release.datasheet.pages import escaped
 from sensai_release.release.dsse import openssl_recipe
 
 

@@ -21,11 +21,11 @@ from sensai_release.privacy.masking import mask_counts, rounded, rounding_base
 from sensai_release.privacy.persons import Links, person_keys
 from sensai_release.privacy.risk import assess
 from sensai_release.privacy.series import assess_series
-from sensai_release.release.answers import Answer
-from sensai_release.release.datasheet import build_datasheet
-from sensai_release.release.datasheet_pages import render_html, render_markdown
-from sensai_release.release.diff import diff_releases
-from sensai_release.release.facts import compute_facts
+from sensai_release.release.comparison.diff import diff_releases
+from sensai_release.release.datasheet.answers import Answer
+from sensai_release.release.datasheet.facts import compute_facts
+from sensai_release.release.datasheet.pages import render_html, render_markdown
+from sensai_release.release.datasheet.sheet import build_datasheet
 from sensai_release.release.pages import render_page
 from sensai_release.release.published import published_risk
 from sensai_release.release.tables import ReleasedTables

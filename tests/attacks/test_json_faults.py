@@ -32,11 +32,11 @@ from sensai_release.privacy.age import encrypt
 from sensai_release.privacy.escrow import load_escrow_public_key
 from sensai_release.privacy.keyfile import load_public_key_file, load_root_key, load_signing_key, write_private_key
 from sensai_release.privacy.persons import Links
-from sensai_release.release.answers import load_answers
-from sensai_release.release.attestation import load_attestations
 from sensai_release.release.checklist import parse_checklist
+from sensai_release.release.comparison.diff import diff_releases
 from sensai_release.release.conformance import read_dictionary
-from sensai_release.release.diff import diff_releases
+from sensai_release.release.datasheet.answers import load_answers
+from sensai_release.release.datasheet.attestation import load_attestations
 from sensai_release.release.documents import parse_strict
 from sensai_release.release.dsse import PAYLOAD_TYPE, Envelope, sign
 from sensai_release.release.manifest import parse_statement

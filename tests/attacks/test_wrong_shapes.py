@@ -35,7 +35,7 @@ from sensai_release.pipeline.waiving import candidate_facts
 from sensai_release.pipeline.workspace import Workspace, open_workspace
 from sensai_release.privacy.escrow import Escrow
 from sensai_release.privacy.keyfile import load_signing_key
-from sensai_release.release.attestation import load_attestations
+from sensai_release.release.datasheet.attestation import load_attestations
 from sensai_release.release.documents import canonical_json, parse_strict
 from sensai_release.release.dsse import Envelope, sign
 from sensai_release.release.manifest import parse_statement

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensai_release.release.diff import diff_releases
-from sensai_release.release.tablediff import TableDiff
+from sensai_release.release.comparison.diff import diff_releases
+from sensai_release.release.comparison.tablediff import TableDiff
 from sensai_release.table.store import writer
 
 Row = tuple[Any, ...]

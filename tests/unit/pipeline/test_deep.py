@@ -15,9 +15,9 @@ from release_kit import PREDICATE, STEWARD, TRUST
 from sensai_release.pipeline.deep import deep_faults
 from sensai_release.pipeline.risk import assess_release
 from sensai_release.privacy.masking import rounded
-from sensai_release.release.answers import Answer
-from sensai_release.release.datasheet import build_datasheet
-from sensai_release.release.facts import compute_facts
+from sensai_release.release.datasheet.answers import Answer
+from sensai_release.release.datasheet.facts import compute_facts
+from sensai_release.release.datasheet.sheet import build_datasheet
 from sensai_release.release.published import published_risk
 from sensai_release.release.sealing import seal_release
 from sensai_release.release.tables import ReleasedTables, load_dictionaries

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 import risk_kit
 
-from sensai_release.release.answers import load_answers
-from sensai_release.release.datasheet import build_datasheet
-from sensai_release.release.datasheet_pages import render_html
-from sensai_release.release.diff import diff_releases
-from sensai_release.release.facts import Facts, compute_facts, study_context
+from sensai_release.release.comparison.diff import diff_releases
+from sensai_release.release.datasheet.answers import load_answers
+from sensai_release.release.datasheet.facts import Facts, compute_facts, study_context
+from sensai_release.release.datasheet.pages import render_html
+from sensai_release.release.datasheet.sheet import build_datasheet
 from sensai_release.release.pages import number, percent, render_page
 from sensai_release.release.pages import risk as ordered
 from sensai_release.release.pages.plots import bar, histogram, interval, scale, strip, tenths

@@ -15,9 +15,9 @@ import pytest
 import risk_kit
 from browser_kit import CHROMIUM, Browser, browser
 
-from sensai_release.release.answers import questions
 from sensai_release.release.checklist import checklist, parse_checklist
-from sensai_release.release.diff import diff_releases
+from sensai_release.release.comparison.diff import diff_releases
+from sensai_release.release.datasheet.answers import questions
 from sensai_release.release.pages import render_page
 from sensai_release.release.pages import review as ordered
 from sensai_release.release.published import published_risk

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sensai_release.release.rowmatch import TableRows, match_rows, person_numbers
+from sensai_release.release.comparison.rowmatch import TableRows, match_rows, person_numbers
+from sensai_release.release.comparison.walk import Walk, Walked
 from sensai_release.release.tables import ReleasedTables
-from sensai_release.release.walk import Walk, Walked
 from sensai_release.table.store import write_pieces, writer
 
 ENTRIES = [{"name": name} for name in ("s", "i", "x", "n", "t")]

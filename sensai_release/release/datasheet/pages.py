@@ -11,9 +11,9 @@ from importlib.resources import files
 from typing import Any
 
 from sensai_release.errors import ConfigurationError
-from sensai_release.release.answers import Answer, Question, questions, reference
-from sensai_release.release.datasheet import Datasheet
-from sensai_release.release.facts import Facts
+from sensai_release.release.datasheet.answers import Answer, Question, questions, reference
+from sensai_release.release.datasheet.facts import Facts
+from sensai_release.release.datasheet.sheet import Datasheet
 from sensai_release.release.pages import render_page
 
 Table = tuple[str, tuple[str, ...], list[tuple[Any, ...]]]

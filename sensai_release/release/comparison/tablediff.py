@@ -15,8 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from sensai_release.privacy.masking import mask_counts, rounded
-from sensai_release.release.rowmatch import TableRows, match_rows, person_numbers
-from sensai_release.release.shift import Shift, compare_categories, compare_numbers, holm
+from sensai_release.release.comparison.rowmatch import TableRows, match_rows, person_numbers
+from sensai_release.release.comparison.shift import Shift, compare_categories, compare_numbers, holm
+from sensai_release.release.comparison.tally import WAYS, Changes, Distribution
+from sensai_release.release.comparison.walk import Walk
 from sensai_release.release.tables import (
     Codes,
     Count,
@@ -31,8 +33,6 @@ from sensai_release.release.tables import (
     mask_rows,
     size_of,
 )
-from sensai_release.release.tally import WAYS, Changes, Distribution
-from sensai_release.release.walk import Walk
 
 SIGNIFICANT = 0.05
 

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from sensai_release.errors import ReleaseFormatError
 from sensai_release.privacy.persons import Links
-from sensai_release.release.policydiff import policy_changes
-from sensai_release.release.tablediff import Comparer, TableDiff
+from sensai_release.release.comparison.policydiff import policy_changes
+from sensai_release.release.comparison.tablediff import Comparer, TableDiff
 from sensai_release.release.tables import Count, ReleasedTables, load_dictionaries, read_json_object
 from sensai_release.release.tlog import PROOF
 

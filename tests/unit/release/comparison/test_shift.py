@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensai_release.release.shift import chi_square, compare_categories, compare_numbers, holm, kolmogorov
+from sensai_release.release.comparison.shift import chi_square, compare_categories, compare_numbers, holm, kolmogorov
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import BinaryIO, Self
 
 import pyarrow.parquet as pq
 
-from sensai_release.release.rowmatch import TableRows
+from sensai_release.release.comparison.rowmatch import TableRows
 
 
 def compare_bytes(

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sensai_release.errors import ReleaseFormatError
-from sensai_release.release.diff import diff_releases, restate
+from sensai_release.release.comparison.diff import diff_releases, restate
 from sensai_release.release.pages import render_page
 
 Tables = dict[str, pa.Table]
@@ -339,7 +339,7 @@ def test_numbers_are_compared_without_pandas(tables: Tables, write_release: Writ
     tables["face_windows"] = tables["face_windows"].drop_columns(["tracked"])
     roots = write_release(tables), write_release(with_scores(tables, lambda _, score: score + 1), "1.1.0")
     program = (
-        "import sys; from pathlib import Path; from sensai_release.release.diff import diff_releases; "
+        "import sys; from pathlib import Path; from sensai_release.release.comparison.diff import diff_releases; "
         "found = diff_releases(*map(Path, sys.argv[1:])); print('pandas' in sys.modules, found.same_data)"
     )
     done = subprocess.run([sys.executable, "-c", program, *roots], capture_output=True, text=True, check=True)

@@ -11,8 +11,8 @@ from functools import lru_cache
 from importlib.resources import as_file, files
 from typing import Any
 
-from sensai_release.release.answers import Answer
-from sensai_release.release.facts import Facts
+from sensai_release.release.datasheet.answers import Answer
+from sensai_release.release.datasheet.facts import Facts
 from sensai_release.table.documents import load_yaml
 from sensai_release.table.findings import Finding
 
@@ -22,7 +22,7 @@ _COUNT = re.compile(r"(?:<|>=|at least )?(\d+)\Z")
 
 @lru_cache(maxsize=1)
 def _document() -> dict[str, Any]:
-    with as_file(files("sensai_release.release").joinpath("datasheet_rules.yaml")) as path:
+    with as_file(files(__package__).joinpath("rules.yaml")) as path:
         document: dict[str, Any] = load_yaml(path, path.name)
     return document
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sensai_release.release.policydiff import policy_changes
+from sensai_release.release.comparison.policydiff import policy_changes
 
 COLUMN = {"class": "B", "role": "quasi_identifier", "tier": 2, "action": "round(digits=3)", "missing": "stays"}
 POLICY: dict[str, Any] = {

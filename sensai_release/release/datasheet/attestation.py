@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from sensai_release.errors import ConfigurationError, ReleaseFormatError
-from sensai_release.release.answers import ANSWERS, Answer, facts_named_in
-from sensai_release.release.contradictions import facts_behind, rule_facts
+from sensai_release.release.datasheet.answers import ANSWERS, Answer, facts_named_in
+from sensai_release.release.datasheet.contradictions import facts_behind, rule_facts
+from sensai_release.release.datasheet.facts import QUERIES, Facts
 from sensai_release.release.documents import canonical_json
-from sensai_release.release.facts import QUERIES, Facts
 from sensai_release.release.tables import read_json_object
 
 ATTESTED = "datasheets/attested.json"

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from sensai_release.errors import ConfigurationError
-from sensai_release.release.answers import Answer, bind, questions, without_placeholders
-from sensai_release.release.attestation import staleness
-from sensai_release.release.contradictions import claims, find_contradictions
-from sensai_release.release.datasheet import Datasheet
-from sensai_release.release.facts import Facts
+from sensai_release.release.datasheet.answers import Answer, bind, questions, without_placeholders
+from sensai_release.release.datasheet.attestation import staleness
+from sensai_release.release.datasheet.contradictions import claims, find_contradictions
+from sensai_release.release.datasheet.facts import Facts
+from sensai_release.release.datasheet.sheet import Datasheet
 from sensai_release.table.findings import Finding, sort_findings
 
 # A number by itself: digits that belong to a name (NCT07262632, Apache-2.0) are part of a word.

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from sensai_release.release.diff import diff_releases
-from sensai_release.release.versions import Version, bump_of, reasons, required_bump, smallest, understates
+from sensai_release.release.comparison.diff import diff_releases
+from sensai_release.release.comparison.versions import Version, bump_of, reasons, required_bump, smallest, understates
 
 Tables = dict[str, pa.Table]
 Change = Callable[[Tables], Tables]

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sensai_release.release.arrays import numbers_of
+from sensai_release.release.comparison.arrays import numbers_of
 from sensai_release.release.tables import Codes, Flags, ReleasedTables, codes_of, guarded
 
 _MOST = 1 << 62

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
-from sensai_release.release.diff import ReleaseDiff
+from sensai_release.release.comparison.diff import ReleaseDiff
 
 Bump: TypeAlias = Literal["major", "minor", "patch"]
 Version: TypeAlias = tuple[int, int, int]

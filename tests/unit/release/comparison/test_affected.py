@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from sensai_release.release import affected
-from sensai_release.release.affected import persons_affected
+from sensai_release.release.comparison import affected
+from sensai_release.release.comparison.affected import persons_affected
 from sensai_release.release.tables import ReleasedTables
 
 Tables = dict[str, pa.Table]

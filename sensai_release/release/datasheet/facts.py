@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from sensai_release.privacy.masking import mask_counts, rounded
+from sensai_release.release.datasheet.signals import Signal, compute_signals
 from sensai_release.release.published import published_risk
-from sensai_release.release.signals import Signal, compute_signals
 from sensai_release.release.tables import (
     Codes,
     Count,

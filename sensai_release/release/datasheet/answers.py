@@ -3,7 +3,7 @@
 The questions are part of the package (`gebru2021.yaml`); the answers are the study's own (`datasheets/answers.yaml`). A
 number in an answer is a placeholder, `{persons}`, or marked as stated and not counted, `{=60 seconds}`. What an answer
 claims in a form that a program can read stands under `claims`. Binding facts to answers is for `datasheet`, finding
-fault with them for `datasheet_check`.
+fault with them for `check`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sensai_release.errors import ConfigurationError
-from sensai_release.release.facts import QUERIES, Value
+from sensai_release.release.datasheet.facts import QUERIES, Value
 from sensai_release.table.documents import check_document, load_yaml
 
 Kind = Literal["attested", "recorded", "computed", "open"]
@@ -104,7 +104,7 @@ class Answer:
 
 @lru_cache(maxsize=1)
 def _catalogue() -> dict[str, Any]:
-    with as_file(files("sensai_release.release").joinpath("gebru2021.yaml")) as path:
+    with as_file(files(__package__).joinpath("gebru2021.yaml")) as path:
         document: dict[str, Any] = load_yaml(path, path.name)
     return document
 

@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensai_release.release.arrays import Floats, flags_of, floats_of, numbers_of, rows_of
-from sensai_release.release.chunks import compare_bytes
-from sensai_release.release.rowmatch import RowMatch, TableRows
+from sensai_release.release.comparison.arrays import Floats, flags_of, floats_of, numbers_of, rows_of
+from sensai_release.release.comparison.chunks import compare_bytes
+from sensai_release.release.comparison.rowmatch import RowMatch, TableRows
+from sensai_release.release.comparison.tally import Changes, Distribution, People
 from sensai_release.release.tables import Codes, Flags
-from sensai_release.release.tally import Changes, Distribution, People
 
 _BLOCK_ROWS = 1 << 15
 

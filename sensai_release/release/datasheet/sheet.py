@@ -3,8 +3,8 @@
 Follows "Datasheets for Datasets", arXiv 1803.09010 v8 (https://arxiv.org/abs/1803.09010). An answer is *attested* by a
 role for the facts it was written for, *recorded* in a named document, *computed* from the release, or *open*; an open
 answer is printed as open, with what would settle it. This module binds facts to answers. Questions and answers as they
-stand in files are `answers`'s, what is wrong with a datasheet is for `datasheet_check` to say, `facts` counts, and
-`datasheet_pages` shows.
+stand in files are `answers`'s, what is wrong with a datasheet is for `check` to say, `facts` counts, and
+`pages` shows.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sensai_release.errors import ConfigurationError
-from sensai_release.release.answers import Answer, bind, reference, refuse_unknown
-from sensai_release.release.facts import Facts
+from sensai_release.release.datasheet.answers import Answer, bind, reference, refuse_unknown
+from sensai_release.release.datasheet.facts import Facts
 
 FORM = "urn:sensai-release:datasheet:1"
 """The `$id` of datasheet.schema.json, which describes `Datasheet.to_dict`."""

@@ -15,14 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sensai_release.release.answers import load_answers, questions
-from sensai_release.release.datasheet import build_datasheet
-from sensai_release.release.datasheet_check import check_datasheet
-from sensai_release.release.facts import Facts, compute_facts
+from sensai_release.release.datasheet.answers import load_answers, questions
+from sensai_release.release.datasheet.check import check_datasheet
+from sensai_release.release.datasheet.facts import Facts, compute_facts
+from sensai_release.release.datasheet.sheet import build_datasheet
 from sensai_release.release.tables import ReleasedTables
 from sensai_release.table.findings import Finding
 
-SIBLING = Path(__file__).parents[2] / "data" / "sibling"
+SIBLING = Path(__file__).parents[3] / "data" / "sibling"
 PATIENTS, VIDEOS, SCORES, LOST = 29, 4, 9, 15
 # What its author statement says: researchers outside may be given access. Its consent form lets patients leave.
 CONTEXT = {

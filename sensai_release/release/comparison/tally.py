@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensai_release.release.arrays import Floats, floats_of, numbers_of
+from sensai_release.release.comparison.arrays import Floats, floats_of, numbers_of
 from sensai_release.release.tables import Codes
 
 WAYS: Final = ("up", "down", "appeared", "vanished", "other")

@@ -17,12 +17,12 @@ import yaml
 
 from sensai_release.errors import ConfigurationError, GateError
 from sensai_release.pipeline.describe import refuse_unsettled
-from sensai_release.release.answers import Answer, load_answers, questions
-from sensai_release.release.attestation import attest, load_attestations
-from sensai_release.release.contradictions import claims, rule_facts, rules
-from sensai_release.release.datasheet import Datasheet, build_datasheet
-from sensai_release.release.datasheet_check import check_datasheet
-from sensai_release.release.datasheet_pages import (
+from sensai_release.release.datasheet.answers import Answer, load_answers, questions
+from sensai_release.release.datasheet.attestation import attest, load_attestations
+from sensai_release.release.datasheet.check import check_datasheet
+from sensai_release.release.datasheet.contradictions import claims, rule_facts, rules
+from sensai_release.release.datasheet.facts import Facts, compute_facts, study_context
+from sensai_release.release.datasheet.pages import (
     fact_tables,
     is_plot,
     render_card_html,
@@ -31,14 +31,14 @@ from sensai_release.release.datasheet_pages import (
     render_markdown,
     render_pdf,
 )
-from sensai_release.release.facts import Facts, compute_facts, study_context
+from sensai_release.release.datasheet.sheet import Datasheet, build_datasheet
 from sensai_release.release.tables import ReleasedTables
 from sensai_release.table.documents import load_yaml
 
 Tables = dict[str, pa.Table]
 Write = Callable[..., Path]
 
-WORKSPACE = Path(__file__).parents[3]
+WORKSPACE = Path(__file__).parents[4]
 SCHEMA = Path(str(files("sensai_release.release"))) / "datasheet.schema.json"
 HOSTILE = "<script>alert()</script> =cmd|' /C calc'!A0 [x](http://example.org) #eval(1) $x$ `y`"
 RISK = {
