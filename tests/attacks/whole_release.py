@@ -74,7 +74,9 @@ class Place:
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SENSAI_RELEASE")}
-        return kept | {"SENSAI_RELEASE_KEY_DIR": str(self.keys), "TMPDIR": str(self.scratch)}
+        # The first of several runs would write its bytecode too, and so make other calls than the next.
+        quiet = {"PYTHONDONTWRITEBYTECODE": "1"}
+        return kept | quiet | {"SENSAI_RELEASE_KEY_DIR": str(self.keys), "TMPDIR": str(self.scratch)}
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "sensai_release", "-C", str(self.workspace), *arguments]
