@@ -39,7 +39,7 @@ def release(given: Path | None) -> Iterator[Path]:
             # The story starts dvc by name, which lies beside the tool.
             path = f"{tool.parent}{os.pathsep}{os.environ['PATH']}"
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PATH": path})
-            given = max((Path(folder) / "demo" / "workspace" / "releases").glob("*-*"))
+            given = max(path.parent for path in (Path(folder) / "demo" / "workspace" / "releases").glob("*/manifest.json"))
         copy = Path(folder) / "release"
         shutil.copytree(given, copy)
         yield copy
