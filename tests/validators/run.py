@@ -39,7 +39,8 @@ def release(given: Path | None) -> Iterator[Path]:
             # The story starts dvc by name, which lies beside the tool.
             path = f"{tool.parent}{os.pathsep}{os.environ['PATH']}"
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PATH": path})
-            given = max(path.parent for path in (Path(folder) / "demo" / "workspace" / "releases").glob("*/manifest.json"))
+            releases = Path(folder) / "demo" / "workspace" / "releases"
+            given = max(path.parent for path in releases.glob("*/manifest.json"))
         copy = Path(folder) / "release"
         shutil.copytree(given, copy)
         yield copy
