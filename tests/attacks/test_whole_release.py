@@ -166,7 +166,9 @@ def test_death_in_each_program(place: Place, points: dict[str, list[str]], relea
     halfway = (("dvc", len(points["dvc"]) // share) for share in (2, 4, 8))
     assert any(die_and_go_on(place, point, "all", released) == "done" for point in halfway)
     assert die_and_go_on(place, ("git add", locked), "one", released) == "done"
-    assert die_and_go_on(place, ("git commit", len(points["git commit"]) - 1), "all", released) == "done"
+    # git makes folders for its objects by their hashes, which hold the time: the last calls are not always made either.
+    at_the_end = (("git commit", len(points["git commit"]) - back) for back in (1, 4, 8, 16))
+    assert any(die_and_go_on(place, point, "all", released) == "done" for point in at_the_end)
 
 
 def drawn(points: dict[str, list[str]]) -> Iterator[tuple[Point, Who]]:
