@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from sensai_release.privacy.masking import mask_counts
+from sensai_release.release.comparison.arrays import refined
 from sensai_release.release.tables import (
     Codes,
     Count,
@@ -86,8 +87,7 @@ def _differing(old: ReleasedTables, new: ReleasedTables, name: str) -> set[str]:
     codes: Codes = persons
     for column in same:
         ours = np.concatenate(codes_of([old.column(name, column), new.column(name, column)]))
-        # Numbered anew after each column, so that the product of two ranges never overflows.
-        _, codes = np.unique(codes * (int(ours.max(initial=0)) + 1) + ours, return_inverse=True)
+        codes = refined(codes, ours)
     size = int(codes.max(initial=-1)) + 1
     surplus = np.bincount(codes[split:], minlength=size) != np.bincount(codes[:split], minlength=size)
     rows = np.flatnonzero(surplus[codes])

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from sensai_release.privacy.masking import mask_counts, rounded
+from sensai_release.release.comparison.arrays import refined
 from sensai_release.release.comparison.rowmatch import TableRows, match_rows, person_numbers
 from sensai_release.release.comparison.shift import Shift, compare_categories, compare_numbers, holm
 from sensai_release.release.comparison.tally import WAYS, Changes, Distribution
@@ -355,8 +356,7 @@ class Comparer:
         codes = np.zeros(split + self._new.rows(name), dtype=np.int64)
         for column in columns:
             ours = np.concatenate(codes_of([self._old.column(name, column), self._new.column(name, column)]))
-            # Numbered anew after each column, so that the product of two ranges never overflows.
-            _, codes = np.unique(codes * (int(ours.max(initial=0)) + 1) + ours, return_inverse=True)
+            codes = refined(codes, ours)
         return codes[:split], codes[split:]
 
     def _redeclared(self, name: str, common: Sequence[str]) -> tuple[Mapping[str, Any], ...]:
