@@ -30,7 +30,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from release_kit import PREDICATE, STEWARD, TRUST, fill
 
-from sensai_release.release.inventory import hash_files, open_folder
+from sensai_release.release.hashing import hash_files
+from sensai_release.release.inventory import open_folder
 from sensai_release.release.manifest import MANIFEST, Statement, parse_statement
 from sensai_release.release.sealing import seal_release
 from sensai_release.release.trust import write_trust

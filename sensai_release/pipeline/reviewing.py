@@ -28,7 +28,7 @@ from sensai_release.release.datasheet.check import check_datasheet
 from sensai_release.release.datasheet.sheet import Datasheet
 from sensai_release.release.documents import parse_strict
 from sensai_release.release.dsse import Envelope
-from sensai_release.release.inventory import Progress
+from sensai_release.release.hashing import Progress
 from sensai_release.release.manifest import ENVELOPE, MANIFEST
 from sensai_release.release.pages import render_page
 from sensai_release.release.pages.review import attention, verdict

@@ -21,7 +21,8 @@ from sensai_release.pipeline.trusting import key_path
 from sensai_release.pipeline.workspace import Workspace, parse_version
 from sensai_release.privacy.keyfile import load_signing_key
 from sensai_release.release.documents import expecting_shape
-from sensai_release.release.inventory import hash_files, list_entries, open_folder
+from sensai_release.release.hashing import hash_files
+from sensai_release.release.inventory import list_entries, open_folder
 from sensai_release.release.publish import write_atomic
 from sensai_release.release.tables import read_json_object
 from sensai_release.release.trust import Trust

@@ -1,4 +1,4 @@
-"""A release directory as bytes on disk: what lies in it, and the SHA-256 of each file.
+"""A release directory as bytes on disk: what lies in it.
 
 Every file is opened relative to the directory's own descriptor, one path component at a time and never through a
 link, so that nothing outside the directory is ever read. What should be there is for `manifest` and `verify` to say.
@@ -6,12 +6,10 @@ link, so that nothing outside the directory is ever read. What should be there i
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -19,9 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from sensai_release.errors import ReleaseFormatError
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes hashed so far and the bytes to hash in all."""
+from sensai_release.release.digests import OPEN_FILE, OPEN_FOLDER, open_parent
 
 EntryKind = Literal["file", "folder", "link", "other"]
 
@@ -33,12 +29,6 @@ _COMPONENT = (
 )
 _PLAIN_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT}){{0,{_MAXIMUM_FOLDERS_DEEP - 1}}}", re.ASCII)
 _CHUNK = 1 << 20
-# Handing a file over to a thread costs more than hashing a small one, so small ones go in batches.
-_BATCH_FILES = 64
-_BATCH_BYTES = 4 << 20
-_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +38,6 @@ class Entry:
     path: str
     kind: EntryKind
     size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Digest:
-    """What was read of one file. `sha256` is None when the file could not be read, or is longer than expected."""
-
-    path: str
-    size: int
-    sha256: str | None
 
 
 def is_plain_path(path: str) -> bool:
@@ -102,7 +83,7 @@ def _list_below(folder: int, prefix: str, found: list[Entry]) -> None:
         path, kind = prefix + name, _kind(status.st_mode)
         found.append(Entry(path=path, kind=kind, size=status.st_size if kind == "file" else 0))
         if kind == "folder":
-            below = os.open(name, _OPEN_FOLDER, dir_fd=folder)
+            below = os.open(name, OPEN_FOLDER, dir_fd=folder)
             try:
                 _list_below(below, f"{path}/", found)
             finally:
@@ -121,25 +102,12 @@ def _kind(mode: int) -> EntryKind:
 def open_file(folder: int, path: str) -> Iterator[BinaryIO]:
     """A regular file below an open directory, unbuffered. Raises `OSError` for links, devices and what is not there."""
     parent, _, name = path.rpartition("/")
-    with _open_parent(folder, parent) as descriptor:
-        opened = os.open(name, _OPEN_FILE, dir_fd=descriptor)
+    with open_parent(folder, parent) as descriptor:
+        opened = os.open(name, OPEN_FILE, dir_fd=descriptor)
     with os.fdopen(opened, "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(opened).st_mode):
             raise OSError("not a regular file")
         yield file
-
-
-@contextmanager
-def _open_parent(folder: int, path: str) -> Iterator[int]:
-    """The descriptor of a folder below an open directory, reached through no link; `folder` itself for no path."""
-    opened: list[int] = []
-    try:
-        for name in path.split("/") if path else ():
-            opened.append(os.open(name, _OPEN_FOLDER, dir_fd=opened[-1] if opened else folder))
-        yield opened[-1] if opened else folder
-    finally:
-        for descriptor in opened:
-            os.close(descriptor)
 
 
 def read_file(folder: int, path: str, *, limit: int) -> bytes:
@@ -153,84 +121,6 @@ def read_file(folder: int, path: str, *, limit: int) -> bytes:
     if left <= 0:
         raise OSError("longer than allowed")
     return b"".join(blocks)
-
-
-def hash_files(
-    folder: int,
-    sizes: Mapping[str, int],
-    on_progress: Progress | None = None,
-    *,
-    meanwhile: Callable[[], object] | None = None,
-) -> Iterator[Digest]:
-    """SHA-256 of each file, in the order given; `sizes` holds the expected size of each, in bytes.
-
-    At most one byte more than the expected size is read. Uses one thread for each core (hashing releases the
-    interpreter lock) and a fixed amount of memory. `meanwhile` is called when the threads have their work, for what
-    this one can do instead of waiting.
-    """
-    total = sum(sizes.values())
-    done = 0
-    workers = min(8, os.cpu_count() or 1)
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="sha256") as pool:
-        found = pool.map(lambda batch: _hash_batch(folder, *batch), _batches(sizes))
-        if meanwhile is not None:
-            meanwhile()
-        for digests in found:
-            for digest in digests:
-                yield digest
-                done += sizes[digest.path]
-                if on_progress is not None:
-                    on_progress(done, total)
-
-
-def _batches(sizes: Mapping[str, int]) -> Iterator[tuple[str, list[tuple[str, int]]]]:
-    """A folder, with names and expected sizes of files in it that follow one another; few and small, or one alone."""
-    batch: list[tuple[str, int]] = []
-    current, left = "", 0
-    for path, size in sizes.items():
-        parent, _, name = path.rpartition("/")
-        if batch and (parent != current or len(batch) == _BATCH_FILES or size > left):
-            yield current, batch
-            batch = []
-        if not batch:
-            current, left = parent, _BATCH_BYTES
-        batch.append((name, size))
-        left -= size
-    if batch:
-        yield current, batch
-
-
-def _hash_batch(folder: int, parent: str, files: list[tuple[str, int]]) -> list[Digest]:
-    prefix = f"{parent}/" if parent else ""
-    buffer = memoryview(bytearray(min(_CHUNK, 1 + max(size for _, size in files))))
-    try:
-        with _open_parent(folder, parent) as opened:
-            return [_hash_file(opened, name, prefix + name, expected, buffer) for name, expected in files]
-    except OSError:
-        return [Digest(path=prefix + name, size=0, sha256=None) for name, _ in files]
-
-
-def _hash_file(parent: int, name: str, path: str, expected: int, buffer: memoryview) -> Digest:
-    state, size = hashlib.sha256(), 0
-    try:
-        # Plain descriptors: a file object would cost as much as hashing a small file.
-        descriptor = os.open(name, _OPEN_FILE, dir_fd=parent)
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return Digest(path=path, size=0, sha256=None)
-            while count := os.readv(descriptor, [buffer[: expected + 1 - size]]):
-                state.update(buffer[:count])
-                size += count
-                if size > expected:
-                    return Digest(path=path, size=os.fstat(descriptor).st_size, sha256=None)
-                if size == expected == status.st_size and count < len(buffer):
-                    break  # room was left for one byte more, and none came: this is the end
-        finally:
-            os.close(descriptor)
-    except OSError:
-        return Digest(path=path, size=size, sha256=None)
-    return Digest(path=path, size=size, sha256=state.hexdigest())
 
 
 def folders_of(paths: Iterable[str]) -> frozenset[str]:

@@ -18,11 +18,10 @@ from typing import Any
 
 from sensai_release.errors import ReleaseFormatError
 from sensai_release.release.documents import canonical_json, parse_strict
+from sensai_release.release.hashing import Progress, hash_files
 from sensai_release.release.inventory import (
     Entry,
-    Progress,
     folders_of,
-    hash_files,
     is_plain_path,
     list_entries,
     open_folder,

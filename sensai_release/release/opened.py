@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from sensai_release.errors import ConfigurationError, ReleaseFormatError, VerificationError
 from sensai_release.release.conformance import dictionary_path, read_dictionary, table_parts
-from sensai_release.release.inventory import Progress, open_folder, read_file
+from sensai_release.release.hashing import Progress
+from sensai_release.release.inventory import open_folder, read_file
 from sensai_release.release.manifest import Statement
 from sensai_release.release.status import read_status
 from sensai_release.release.trust import Trust, load_trust

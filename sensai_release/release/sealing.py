@@ -18,7 +18,8 @@ from sensai_release.release.dsse import (
     add_signature,
     sign,
 )
-from sensai_release.release.inventory import Progress, open_folder, read_file
+from sensai_release.release.hashing import Progress
+from sensai_release.release.inventory import open_folder, read_file
 from sensai_release.release.manifest import CHECKSUMS, ENVELOPE, MANIFEST, Statement, build_statement, sha256sums
 from sensai_release.release.publish import clear_leftovers, room_beside, write_atomic
 

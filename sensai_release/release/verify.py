@@ -18,11 +18,10 @@ from sensai_release.errors import ReleaseFormatError
 from sensai_release.privacy.keyfile import public_key_id
 from sensai_release.release.documents import MAXIMUM_BYTES
 from sensai_release.release.dsse import MAXIMUM_ENVELOPE_BYTES, PAYLOAD_TYPE, Envelope, verify_signatures
+from sensai_release.release.hashing import Progress, hash_files
 from sensai_release.release.inventory import (
     Entry,
-    Progress,
     folders_of,
-    hash_files,
     is_plain_path,
     list_entries,
     open_file,

@@ -6,6 +6,7 @@ the rows do; what the other columns hold is `walk`'s.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +42,12 @@ class TableRows:
     @property
     def rows(self) -> int:
         return int(self.starts[-1])
+
+    def reopened(self) -> TableRows:
+        """The same table for another thread."""
+        again = copy.copy(self)
+        again._open = None  # noqa: SLF001 - one of our own
+        return again
 
     def file(self, part: int) -> pq.ParquetFile:
         """One part, open until another is asked for: the footers of a frame table together take tens of megabytes."""

@@ -1,15 +1,17 @@
 """Two versions of a table, walked in step: which cells differ, for how many persons, which way and by how much.
 
 First the bytes of the column chunks are compared: what is the same on disk need not be read. The rest is decoded in
-blocks of row groups, so that memory does not grow with the table. What is kept are counts per person, no cell. What may
-be printed of them is decided in `tablediff`, whether distributions shifted in `shift`.
+blocks of row groups, so that memory does not grow with the table. Every core walks columns of its own, so that nothing
+that is found depends on their number. What is kept are counts per person, no cell. What may be printed of them is
+decided in `tablediff`, whether distributions shifted in `shift`.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -25,6 +27,7 @@ from sensai_release.release.comparison.tally import Changes, Distribution, Peopl
 from sensai_release.release.tables import Codes, Flags
 
 _BLOCK_ROWS = 1 << 15
+_MOST_THREADS = 8
 
 Plain: TypeAlias = npt.NDArray[Any]
 
@@ -116,129 +119,189 @@ class Walk:
         """Blocks of row groups of the old table, each with the rows of the new one that belong to it."""
         if not columns or not (old_groups or new_groups):
             return
-        old = _Part(self._old, old_groups, self._people[0])
-        new = _Part(self._new, new_groups, self._people[1])
-        before, after = old.places(self._match.old), new.places(self._match.new)
+        pairs = _Pairs.of((self._old, old_groups), (self._new, new_groups), self._match, self._people)
+        threads = min(len(columns), os.cpu_count() or 1, _MOST_THREADS)
+        with ThreadPoolExecutor(threads) as pool:
+            for done in [
+                pool.submit(self._stride, pairs, (old_groups, new_groups), columns[start::threads])
+                for start in range(threads)
+            ]:
+                done.result()
+        self.found.rows += np.bincount(pairs.behind[pairs.changed], minlength=self._persons)
+
+    def _stride(self, pairs: _Pairs, groups: tuple[list[int], list[int]], columns: Sequence[str]) -> None:
+        """Walks some of the columns from end to end."""
+        # An open Parquet file must not be read by two threads at a time.
+        old, new = self._old.reopened(), self._new.reopened()
+        tables = (new.read(columns, run) for run in _runs(new, groups[1]))
+        held = next(tables) if groups[1] else new.read(columns, [])
         done = base = 0
-        # One thread for each table: an open Parquet file must not be read by two at a time.
-        with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
-            tables = _ahead(other, self._new, columns, new_groups)
-            held = next(tables) if new_groups else self._new.read(columns, [])
-            for table in _ahead(one, self._old, columns, old_groups):
-                end = done + table.num_rows
-                low, high = np.searchsorted(before, (done, end))
-                until = int(after[high - 1]) + 1 if high > low else base
-                while base + held.num_rows < until:
-                    held = pa.concat_tables([held, next(tables)])
-                self._block(
-                    columns,
-                    (table, held.slice(0, until - base)),
-                    (before[low:high] - done, after[low:high] - base),
-                    (old.people[done:end], new.people[base:until]),
-                )
-                held = held.slice(until - base)
-                base, done = until, end
-            # What lies behind the last matched row counts for the distributions only.
-            for table in itertools.chain([held], tables) if self._spread else ():
-                people = People(new.people[base : base + table.num_rows])
-                base += table.num_rows
-                for column in (name for name in columns if name in self._spread):
-                    self.found.after[column].add(table.column(column), people)
+        for run in _runs(old, groups[0]):
+            table = old.read(columns, run)
+            end = done + table.num_rows
+            until = pairs.until(end, base)
+            while base + held.num_rows < until:
+                held = pa.concat_tables([held, next(tables)])
+            self._block((table, held.slice(0, until - base)), pairs.between(done, end, base))
+            held = held.slice(until - base)
+            base, done = until, end
+        # What lies behind the last matched row counts for the distributions only.
+        for table in itertools.chain([held], tables) if self._spread else ():
+            people = People(pairs.people[1][base : base + table.num_rows])
+            base += table.num_rows
+            for column in (name for name in columns if name in self._spread):
+                self.found.after[column].add(table.column(column), people)
 
     def _out_of_step(self, columns: Sequence[str]) -> None:
         """Tables that are not sorted by key: one column in memory at a time."""
-        changed = np.zeros(len(self._match.old), dtype=bool)
-        behind = self._people[1][self._match.new]
-        people = [People(each) for each in self._people]
+        pairs = _Pairs.out_of_step(self._match, self._people)
         for column in columns:
-            whole = [side.read([column], range(len(side.groups))).combine_chunks() for side in (self._old, self._new)]
-            sides = [
-                _Side(table, rows, each)
-                for table, rows, each in zip(whole, (self._match.old, self._match.new), people, strict=True)
-            ]
-            self._column(column, sides, behind, changed)
-        self.found.rows += np.bincount(behind[changed], minlength=self._persons)
+            old, new = (
+                side.read([column], range(len(side.groups))).combine_chunks() for side in (self._old, self._new)
+            )
+            self._block((old, new), pairs)
+        self.found.rows += np.bincount(pairs.behind[pairs.changed], minlength=self._persons)
 
-    def _block(
-        self,
-        columns: Sequence[str],
-        tables: tuple[pa.Table, pa.Table],
-        rows: tuple[Codes, Codes],
-        people: tuple[Codes, Codes],
-    ) -> None:
-        changed = np.zeros(len(rows[0]), dtype=bool)
-        behind = people[1][rows[1]]
-        sides = [_Side(table, at, People(each)) for table, at, each in zip(tables, rows, people, strict=True)]
-        for column in columns:
-            self._column(column, sides, behind, changed)
-        self.found.rows += np.bincount(behind[changed], minlength=self._persons)
+    def _block(self, tables: tuple[pa.Table, pa.Table], pairs: _Pairs) -> None:
+        """Compares two pieces of the tables that hold each other's rows, column by column."""
+        old, new = tables
+        cut = _Cut(pairs.partner, new.num_rows)
+        behind = [People(each) for each in pairs.people] if self._spread else []
+        for name in old.column_names:
+            if pairs.any_matched:
+                self._column(name, old.column(name), new.column(name), cut, pairs)
+            if name in self._spread:
+                self.found.before[name].add(old.column(name), behind[0])
+                self.found.after[name].add(new.column(name), behind[1])
 
-    def _column(self, name: str, sides: Sequence[_Side], behind: Codes, changed: Flags) -> None:
+    def _column(self, name: str, old: pa.ChunkedArray, new: pa.ChunkedArray, cut: _Cut, pairs: _Pairs) -> None:
         """Counts one column of one block, and marks the matched rows that differ in it."""
-        before, after = (side.plain(name) for side in sides)
-        if before is not None and after is not None and before.dtype == after.dtype:
-            at = np.flatnonzero(before != after)
+        plain = old.type == new.type and _is_plain(old) and _is_plain(new)
+        if plain:
+            before, after = numbers_of(old, np.nan), cut.numbers(new)
+            at = pairs.matched_of(np.flatnonzero(before != after))
             taken = [np.asarray(values[at], dtype=np.float64) for values in (before, after)]
             known = ~(np.isnan(taken[0]) & np.isnan(taken[1]))
             at, taken = at[known], [values[known] for values in taken]
         else:
-            chosen = [side.chosen(name) for side in sides]
-            at = np.flatnonzero(unequal(*chosen))
+            chosen = (old, cut.cells(new))
+            at = pairs.matched_of(np.flatnonzero(unequal(*chosen)))
             numeric = all(_is_number(values.type) for values in chosen)
             taken = [
                 floats_of(held) if numeric else _presence(held)
                 for held in (values.take(rows_of(at)) for values in chosen)
             ]
         if len(at):
-            changed[at] = True
+            pairs.changed[at] = True
             if name not in self.found.columns:
                 self.found.columns[name] = Changes.of(self._persons)
-            self.found.columns[name].add(behind[at], *taken)
-        if name in self._spread:
-            for held, side in zip((self.found.before, self.found.after), sides, strict=True):
-                held[name].add(side.table.column(name), side.people)
+            self.found.columns[name].add(pairs.behind[at], *taken)
 
 
-class _Side:
-    """One block of a table: `rows` are those of it that the other table has too, in the order of the match."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pairs:
+    """The rows of a piece of the old table, each with its partner in a piece of the new one.
 
-    def __init__(self, table: pa.Table, rows: Codes, people: People) -> None:
-        self.table = table
-        self.people = people
-        self._rows = None if _is_all(rows, table.num_rows) else rows
-        self._count = len(rows)
+    One entry for each row of the old piece: its `partner` (for a row without one, any row), whether it is `matched`
+    (`None` when all are), the person `behind` it in the new table, and whether a cell of it has `changed`, which is
+    written while columns are compared. `people` stand behind the rows of the old and of the new piece.
+    """
+
+    partner: Codes
+    matched: Flags | None
+    behind: Codes
+    changed: Flags
+    people: tuple[Codes, Codes]
+
+    @classmethod
+    def of(
+        cls,
+        old: tuple[TableRows, list[int]],
+        new: tuple[TableRows, list[int]],
+        match: RowMatch,
+        people: tuple[Codes, Codes],
+    ) -> _Pairs:
+        """Some row groups of either table, as if they were all of it. Partners ascend."""
+        parts = [_part(*side) for side in (old, new)]
+        rows = [_places(flags, rows) for flags, rows in zip(parts, (match.old, match.new), strict=True)]
+        inside = tuple(each if flags is None else each[flags] for flags, each in zip(parts, people, strict=True))
+        pairs = cls._put_together(rows[0], rows[1], (inside[0], inside[1]))
+        np.maximum.accumulate(pairs.partner, out=pairs.partner)
+        return pairs
+
+    @classmethod
+    def out_of_step(cls, match: RowMatch, people: tuple[Codes, Codes]) -> _Pairs:
+        """Both tables whole; partners in any order."""
+        return cls._put_together(match.old, match.new, people)
+
+    @classmethod
+    def _put_together(cls, old: Codes, new: Codes, people: tuple[Codes, Codes]) -> _Pairs:
+        count = len(people[0])
+        partner, behind = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        partner[old], behind[old] = new, people[1][new]
+        matched = None
+        if len(old) < count:
+            matched = np.zeros(count, dtype=bool)
+            matched[old] = True
+        changed = np.zeros(count, dtype=bool)
+        return cls(partner=partner, matched=matched, behind=behind, changed=changed, people=people)
+
+    @property
+    def any_matched(self) -> bool:
+        return bool(len(self.partner)) if self.matched is None else bool(self.matched.any())
+
+    def matched_of(self, rows: Codes) -> Codes:
+        """Those of some rows that have a partner."""
+        return rows if self.matched is None else rows[self.matched[rows]]
+
+    def until(self, end: int, base: int) -> int:
+        """The row of the new piece behind the partner of the last matched row before `end`; `base` without one."""
+        if self.matched is None:
+            return int(self.partner[end - 1]) + 1 if end else base
+        before = self.matched[:end]
+        last = end - 1 - int(before[::-1].argmax()) if end else -1
+        return int(self.partner[last]) + 1 if last >= 0 and before[last] else base
+
+    def between(self, start: int, end: int, base: int) -> _Pairs:
+        """Rows of the old piece with partners in the new one from `base` on. What they mark is marked here too."""
+        matched = None if self.matched is None else self.matched[start:end]
+        until = self.until(end, base)
+        return _Pairs(
+            partner=np.maximum(self.partner[start:end] - base, 0),
+            matched=None if matched is None or matched.all() else matched,
+            behind=self.behind[start:end],
+            changed=self.changed[start:end],
+            people=(self.people[0][start:end], self.people[1][base:until]),
+        )
+
+
+class _Cut:
+    """The cells of a block of the new table in the order of their partners in the old one."""
+
+    def __init__(self, partner: Codes, count: int) -> None:
+        self._partner = None if _is_all(partner, count) else partner
+        self._count = len(partner)
         self._pieces: dict[tuple[int, ...], list[tuple[slice, Codes]]] = {}
 
-    def chosen(self, name: str) -> pa.ChunkedArray:
-        """The matched cells of a column."""
-        values = self.table.column(name)
-        return values if self._rows is None else values.take(rows_of(self._rows))
+    def cells(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
+        return values if self._partner is None else values.take(rows_of(self._partner))
 
-    def plain(self, name: str) -> Plain | None:
-        """The matched cells of a column of numbers as they lie in memory; `None` where that cannot be compared.
-
-        Missing floats are NaN. Integers with missing cells, texts and truth values are left to Arrow.
-        """
-        values = self.table.column(name)
-        if values.type == pa.float64():
-            chunks = [floats_of(chunk) for chunk in values.chunks]
-        elif pa.types.is_integer(values.type) and not values.null_count:
-            chunks = [numbers_of(chunk) for chunk in values.chunks]
-        else:
-            return None
-        if self._rows is None and len(chunks) == 1:
+    def numbers(self, values: pa.ChunkedArray) -> Plain:
+        """Numbers as they lie in memory; missing floats are NaN."""
+        chunks = [numbers_of(chunk, np.nan) for chunk in values.chunks]
+        if self._partner is None and len(chunks) == 1:
             return chunks[0]
         out = np.empty(self._count, dtype=values.type.to_pandas_dtype())
-        for chunk, (inside, places) in zip(chunks, self._cut(chunks), strict=True):
+        for chunk, (inside, places) in zip(chunks, self._of(chunks), strict=True):
             # Rows are inside by construction; clipping spares numpy a copy.
             np.take(chunk, places, out=out[inside], mode="clip")
         return out
 
-    def _cut(self, chunks: Sequence[Plain]) -> list[tuple[slice, Codes]]:
-        """For each chunk, which of the matched rows lie in it and where."""
+    def _of(self, chunks: Sequence[Plain]) -> list[tuple[slice, Codes]]:
+        """For each chunk, which of the partners lie in it and where."""
         sizes = tuple(len(chunk) for chunk in chunks)
         if sizes not in self._pieces:
-            rows = np.arange(self._count) if self._rows is None else self._rows
+            rows = np.arange(self._count) if self._partner is None else self._partner
             ends = np.cumsum(sizes)
             found = []
             for start, end in zip(ends - sizes, ends, strict=True):
@@ -249,25 +312,18 @@ class _Side:
         return self._pieces[sizes]
 
 
-class _Part:
-    """Some row groups of a table as if they were all of it."""
+def _part(rows: TableRows, groups: list[int]) -> Flags | None:
+    """Which rows of a table lie in some of its row groups; `None` when all do."""
+    kept = np.zeros(len(rows.groups), dtype=bool)
+    kept[groups] = True
+    return None if kept.all() else np.repeat(kept, rows.sizes)
 
-    def __init__(self, rows: TableRows, groups: list[int], people: Codes) -> None:
-        kept = np.zeros(len(rows.groups), dtype=bool)
-        kept[groups] = True
-        self._place: Codes | None = None
-        self.people = people
-        if not kept.all():
-            flags = np.repeat(kept, rows.sizes)
-            self._place = np.where(flags, np.cumsum(flags) - 1, -1)
-            self.people = people[flags]
 
-    def places(self, rows: Codes) -> Codes:
-        """Where rows of the table stand in the part; rows that are not in it are left out."""
-        if self._place is None:
-            return rows
-        place = self._place[rows]
-        return place[place >= 0]
+def _places(part: Flags | None, rows: Codes) -> Codes:
+    """Where rows of a table stand among the rows of a part; those that are not in it are left out."""
+    if part is None:
+        return rows
+    return (np.cumsum(part) - 1)[rows[part[rows]]]
 
 
 def unequal(old: pa.ChunkedArray, new: pa.ChunkedArray) -> Flags:
@@ -278,6 +334,11 @@ def unequal(old: pa.ChunkedArray, new: pa.ChunkedArray) -> Flags:
         return np.asarray(~both)
     differs = flags_of(pc.not_equal(old, new))
     return np.asarray(np.where(either, ~both, differs))
+
+
+def _is_plain(values: pa.ChunkedArray) -> bool:
+    """Whether cells can be compared as they lie in memory: integers with missing ones, texts, truth values cannot."""
+    return bool(values.type == pa.float64() or (pa.types.is_integer(values.type) and not values.null_count))
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -292,19 +353,6 @@ def _presence(values: pa.ChunkedArray) -> Floats:
 def _is_all(rows: Codes, count: int) -> bool:
     """Whether rows are all of `count` rows, in order."""
     return len(rows) == count and (count == 0 or bool((np.diff(rows) == 1).all() and rows[0] == 0))
-
-
-def _ahead(
-    thread: ThreadPoolExecutor, rows: TableRows, columns: Sequence[str], groups: Sequence[int]
-) -> Iterator[pa.Table]:
-    """The groups of a table in runs of about a block of rows; the next one is decoded while this one is compared."""
-    coming: Future[pa.Table] | None = None
-    for run in _runs(rows, groups):
-        ready, coming = coming, thread.submit(rows.read, columns, run)
-        if ready is not None:
-            yield ready.result()
-    if coming is not None:
-        yield coming.result()
 
 
 def _runs(rows: TableRows, groups: Sequence[int]) -> Iterator[list[int]]:
