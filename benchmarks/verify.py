@@ -32,7 +32,8 @@ from release_kit import PREDICATE, STEWARD, TRUST, fill
 
 from sensai_release.release.hashing import hash_files
 from sensai_release.release.inventory import open_folder
-from sensai_release.release.manifest import MANIFEST, Statement, parse_statement
+from sensai_release.release.layout import MANIFEST
+from sensai_release.release.manifest import Statement, parse_statement
 from sensai_release.release.sealing import seal_release
 from sensai_release.release.trust import write_trust
 from sensai_release.release.verify import verify_release

@@ -24,10 +24,9 @@ from sensai_release.privacy.keyfile import SigningKey, load_signing_key
 from sensai_release.release.checklist import NOT_GIVEN, Completed, Item, checklist
 from sensai_release.release.dsse import Envelope, verify_signatures
 from sensai_release.release.hashing import Progress
-from sensai_release.release.manifest import ENVELOPE, MANIFEST
+from sensai_release.release.layout import ENVELOPE, MANIFEST, PROOF
 from sensai_release.release.publish import write_atomic
 from sensai_release.release.sealing import countersign_release
-from sensai_release.release.tlog import PROOF
 from sensai_release.release.trust import Trust, load_trust
 from sensai_release.release.verify import VerificationReport, verify_release
 

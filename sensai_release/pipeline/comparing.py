@@ -19,8 +19,8 @@ from sensai_release.pipeline.pseudonymise import consent_of, load_root, mappings
 from sensai_release.pipeline.series import read_release
 from sensai_release.pipeline.waiving import candidate_payload
 from sensai_release.pipeline.workspace import Workspace, earlier_releases, write_text
+from sensai_release.privacy.links import Links
 from sensai_release.privacy.masking import MINIMUM, mask_counts
-from sensai_release.privacy.persons import Links
 from sensai_release.privacy.pseudonyms import Pseudonymiser
 from sensai_release.privacy.series import assess_series
 from sensai_release.release.comparison.diff import diff_releases

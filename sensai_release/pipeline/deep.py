@@ -21,7 +21,7 @@ from sensai_release.release.datasheet.check import check_datasheet
 from sensai_release.release.datasheet.facts import compute_facts
 from sensai_release.release.datasheet.sheet import Datasheet
 from sensai_release.release.inventory import printable
-from sensai_release.release.manifest import MANIFEST
+from sensai_release.release.layout import MANIFEST
 from sensai_release.release.published import published_risk
 from sensai_release.release.tables import ReleasedTables, load_dictionaries, read_json_object
 

@@ -27,7 +27,7 @@ from sensai_release.pipeline.standing import announce, countersign
 from sensai_release.pipeline.trusting import KEY_DIR_VARIABLE, add_people
 from sensai_release.pipeline.workspace import Workspace, init_workspace
 from sensai_release.privacy.keyfile import write_private_key
-from sensai_release.release.manifest import ENVELOPE
+from sensai_release.release.layout import ENVELOPE
 from sensai_release.release.trust import load_trust
 from sensai_release.release.verify import StatusFile, verify_release
 from sensai_release.table.synthetic import generate_source

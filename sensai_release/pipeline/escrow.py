@@ -26,7 +26,8 @@ from sensai_release.privacy.escrow import Escrow, escrow_name
 from sensai_release.privacy.keys import check_value
 from sensai_release.privacy.pseudonyms import Pseudonymiser
 from sensai_release.release.documents import canonical_json
-from sensai_release.release.manifest import MANIFEST, parse_statement
+from sensai_release.release.layout import MANIFEST
+from sensai_release.release.manifest import parse_statement
 from sensai_release.release.publish import write_atomic
 from sensai_release.release.tables import ReleasedTables
 from sensai_release.table.schema import Identifier

@@ -33,7 +33,8 @@ from sensai_release.release.history import (
     tables_of,
 )
 from sensai_release.release.inventory import printable
-from sensai_release.release.manifest import ENVELOPE, MANIFEST, Statement
+from sensai_release.release.layout import ENVELOPE, MANIFEST
+from sensai_release.release.manifest import Statement
 from sensai_release.release.pages import render_page
 from sensai_release.release.publish import write_atomic
 from sensai_release.release.status import (

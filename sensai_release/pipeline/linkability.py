@@ -15,7 +15,7 @@ from sensai_release.privacy.linkability.collusion import collusion
 from sensai_release.privacy.linkability.features import session_features
 from sensai_release.privacy.linkability.limits import Limits
 from sensai_release.privacy.linkability.suggest import suggest
-from sensai_release.privacy.persons import Links
+from sensai_release.privacy.links import Links
 from sensai_release.release.tables import ReleasedTables
 
 _MATCHED_ROWS = 2_000_000

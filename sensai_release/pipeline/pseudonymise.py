@@ -27,7 +27,7 @@ from sensai_release.privacy.keyfile import RootKey, load_root_key
 from sensai_release.privacy.keys import check_value
 from sensai_release.privacy.persons import refuse_tables_without_persons
 from sensai_release.privacy.pseudonyms import Pseudonymiser
-from sensai_release.release.manifest import MANIFEST
+from sensai_release.release.layout import MANIFEST
 from sensai_release.release.tables import read_json_object
 from sensai_release.table.schema import Identifier, SchemaSet, TableSchema
 from sensai_release.table.store import read_parquet, write_parquet

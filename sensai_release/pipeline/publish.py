@@ -28,7 +28,8 @@ from sensai_release.pipeline.workspace import Workspace, earlier_releases, parse
 from sensai_release.privacy.keyfile import SigningKey, load_signing_key
 from sensai_release.release.comparison import versions
 from sensai_release.release.comparison.diff import ReleaseDiff, diff_releases
-from sensai_release.release.manifest import MANIFEST, parse_statement
+from sensai_release.release.layout import MANIFEST
+from sensai_release.release.manifest import parse_statement
 from sensai_release.release.publish import clear_leftovers, publish_directory
 from sensai_release.release.sealing import seal_release
 from sensai_release.release.trust import Person, Trust, load_trust

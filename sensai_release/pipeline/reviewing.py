@@ -29,7 +29,7 @@ from sensai_release.release.datasheet.sheet import Datasheet
 from sensai_release.release.documents import parse_strict
 from sensai_release.release.dsse import Envelope
 from sensai_release.release.hashing import Progress
-from sensai_release.release.manifest import ENVELOPE, MANIFEST
+from sensai_release.release.layout import ENVELOPE, MANIFEST
 from sensai_release.release.pages import render_page
 from sensai_release.release.pages.review import attention, verdict
 from sensai_release.release.tables import ReleasedTables, load_dictionaries, read_json_object

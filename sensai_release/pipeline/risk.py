@@ -15,8 +15,9 @@ from sensai_release.pipeline.series import assess_candidate
 from sensai_release.pipeline.utility import assess_utility
 from sensai_release.pipeline.workspace import Workspace
 from sensai_release.privacy.linkability.limits import Limits
+from sensai_release.privacy.links import Links
 from sensai_release.privacy.masking import MINIMUM
-from sensai_release.privacy.persons import Links, person_keys, tells_of_persons
+from sensai_release.privacy.persons import person_keys, tells_of_persons
 from sensai_release.privacy.risk import assess as measure
 from sensai_release.release.manifest import check_schema
 from sensai_release.release.tables import ReleasedTables, load_dictionaries, read_json_object

@@ -13,9 +13,10 @@ from typing import Any
 
 from sensai_release.errors import ReleaseFormatError
 from sensai_release.pipeline.workspace import Workspace, earlier_releases, write_json
-from sensai_release.privacy.persons import Links, person_keys, tells_of_persons
+from sensai_release.privacy.links import Links
+from sensai_release.privacy.persons import person_keys, tells_of_persons
 from sensai_release.privacy.series import PersonRows, SeriesRelease, SeriesReport, assess_series, finding
-from sensai_release.release.manifest import MANIFEST
+from sensai_release.release.layout import MANIFEST
 from sensai_release.release.tables import ReleasedTables, load_dictionaries, read_json_object
 from sensai_release.release.verify import verify_release
 

@@ -28,7 +28,7 @@ from sensai_release.privacy.keyfile import SigningKey, load_signing_key
 from sensai_release.release.documents import canonical_json, parse_strict
 from sensai_release.release.dsse import Envelope, add_signature, sign
 from sensai_release.release.inventory import read_file
-from sensai_release.release.manifest import MANIFEST
+from sensai_release.release.layout import MANIFEST
 from sensai_release.release.publish import write_atomic
 from sensai_release.release.status import (
     MAXIMUM_BYTES,

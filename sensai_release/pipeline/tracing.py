@@ -26,7 +26,7 @@ from sensai_release.privacy.age import MAXIMUM_BYTES, decrypt
 from sensai_release.privacy.escrow import Escrow, EscrowPrivateKey, Pair, escrow_name, load_escrow_private_key
 from sensai_release.privacy.pseudonyms import canonical, is_visible, looks_like_pseudonym, verify_check_character
 from sensai_release.release.documents import parse_strict
-from sensai_release.release.manifest import MANIFEST
+from sensai_release.release.layout import MANIFEST
 from sensai_release.table.schema import Identifier
 
 LONGEST_IDENTIFIER = 256

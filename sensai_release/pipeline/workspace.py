@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from sensai_release.errors import ConfigurationError, OutputExistsError
 from sensai_release.privacy.linkability.limits import Limits
-from sensai_release.privacy.persons import Links
+from sensai_release.privacy.links import Links
 from sensai_release.table.documents import check_document, load_yaml
 from sensai_release.table.schema import SchemaSet, load_schemas
 

@@ -16,20 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensai_release.errors import ConfigurationError
+from sensai_release.privacy.links import Links
 from sensai_release.table.schema import SchemaSet, TableSchema
 
 Dictionary = Mapping[str, Any]
 _BETWEEN = "\x1f"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Links:
-    """How tables lead to persons: the tables of persons and of sessions, and the names of their keys."""
-
-    persons: str = "participants"
-    person_key: str = "participant_id"
-    sessions: str = "sessions"
-    session_key: str = "session_id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,8 @@ from sensai_release.privacy.keyfile import public_key_id
 from sensai_release.release.documents import MAXIMUM_BYTES
 from sensai_release.release.dsse import MAXIMUM_ENVELOPE_BYTES, PAYLOAD_TYPE, Envelope, verify_signatures
 from sensai_release.release.inventory import open_folder, printable, read_file
-from sensai_release.release.manifest import ENVELOPE, MANIFEST, Statement, parse_statement
+from sensai_release.release.layout import ENVELOPE, MANIFEST
+from sensai_release.release.manifest import Statement, parse_statement
 from sensai_release.release.status import FreshnessVerdict, StatusDocument
 from sensai_release.release.trust import Trust, unfilled_roles
 

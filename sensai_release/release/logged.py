@@ -11,7 +11,8 @@ from datetime import date
 
 from sensai_release.errors import ReleaseFormatError
 from sensai_release.release.documents import canonical_json, parse_strict
-from sensai_release.release.tlog import PROOF, LogProof
+from sensai_release.release.layout import PROOF
+from sensai_release.release.tlog import LogProof
 from sensai_release.release.trust import Trust
 
 MAXIMUM_PROOF_BYTES = 64 << 10

@@ -27,15 +27,7 @@ from sensai_release.release.inventory import (
     open_folder,
     printable,
 )
-from sensai_release.release.tlog import PROOF
-
-MANIFEST = "manifest.json"
-ENVELOPE = "manifest.dsse.json"
-CHECKSUMS = "SHA256SUMS"
-OPTIONAL = frozenset({PROOF})
-"""The files that may come after the signatures, and may be absent: the proof that the release is in the log."""
-UNLISTED = frozenset({MANIFEST, ENVELOPE, CHECKSUMS}) | OPTIONAL
-"""The files that no manifest lists: itself, its signatures, the checksums that cover it, and what is optional."""
+from sensai_release.release.layout import MANIFEST, UNLISTED
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:sensai-release:predicate:release:1"

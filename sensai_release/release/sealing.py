@@ -20,7 +20,8 @@ from sensai_release.release.dsse import (
 )
 from sensai_release.release.hashing import Progress
 from sensai_release.release.inventory import open_folder, read_file
-from sensai_release.release.manifest import CHECKSUMS, ENVELOPE, MANIFEST, Statement, build_statement, sha256sums
+from sensai_release.release.layout import CHECKSUMS, ENVELOPE, MANIFEST
+from sensai_release.release.manifest import Statement, build_statement, sha256sums
 from sensai_release.release.publish import clear_leftovers, room_beside, write_atomic
 
 STANDALONE_VERIFIERS = ("verify.html", "verify.py")

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 
 from sensai_release.errors import ReleaseFormatError
 from sensai_release.release.dsse import SigningKey, verifies
+from sensai_release.release.layout import PROOF
 from sensai_release.release.merkle import leaf_hash, verify_inclusion
-
-PROOF = "manifest.tlog-proof"
-"""The file of a release that shows its entry in the log. Like the signatures, it comes after the manifest."""
 
 _MAXIMUM_BYTES = 64 << 10
 _MAXIMUM_SIGNATURES = 16

@@ -29,20 +29,11 @@ from sensai_release.release.inventory import (
     printable,
     read_file,
 )
+from sensai_release.release.layout import CHECKSUMS, ENVELOPE, MANIFEST, OPTIONAL, PROOF, UNLISTED
 from sensai_release.release.logged import MAXIMUM_PROOF_BYTES, check_proof
-from sensai_release.release.manifest import (
-    CHECKSUMS,
-    ENVELOPE,
-    MANIFEST,
-    OPTIONAL,
-    UNLISTED,
-    Statement,
-    parse_statement,
-    sha256sums,
-)
+from sensai_release.release.manifest import Statement, parse_statement, sha256sums
 from sensai_release.release.status import PLACE as STATUS
 from sensai_release.release.status import FreshnessVerdict, Seen, check_status
-from sensai_release.release.tlog import PROOF
 from sensai_release.release.trust import Person, Trust, unfilled_roles
 from sensai_release.release.verdict import GOOD, Verdict, decide, explain, is_refused
 from sensai_release.release.waived import check_waivers

@@ -14,7 +14,8 @@ from typing import Any
 
 from sensai_release.errors import ReleaseFormatError
 from sensai_release.release.documents import canonical_json, parse_strict
-from sensai_release.release.manifest import MANIFEST, Statement
+from sensai_release.release.layout import MANIFEST
+from sensai_release.release.manifest import Statement
 from sensai_release.release.trust import Trust
 from sensai_release.release.waivers import (
     FOLDER,

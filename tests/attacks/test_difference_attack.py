@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 import pytest
 
 from sensai_release.pipeline.series import read_release
+from sensai_release.privacy.links import Links
 from sensai_release.privacy.masking import mask_counts, rounded, rounding_base
-from sensai_release.privacy.persons import Links, person_keys
+from sensai_release.privacy.persons import person_keys
 from sensai_release.privacy.risk import assess
 from sensai_release.privacy.series import assess_series
 from sensai_release.release.comparison.diff import diff_releases

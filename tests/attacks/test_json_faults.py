@@ -31,7 +31,7 @@ from sensai_release.pipeline.workspace import Workspace, init_workspace, open_wo
 from sensai_release.privacy.age import encrypt
 from sensai_release.privacy.escrow import load_escrow_public_key
 from sensai_release.privacy.keyfile import load_public_key_file, load_root_key, load_signing_key, write_private_key
-from sensai_release.privacy.persons import Links
+from sensai_release.privacy.links import Links
 from sensai_release.release.checklist import parse_checklist
 from sensai_release.release.comparison.diff import diff_releases
 from sensai_release.release.conformance import read_dictionary

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensai_release.privacy.classes import combine, encode
+from sensai_release.privacy.links import Links
 from sensai_release.privacy.masking import MINIMUM, masked
-from sensai_release.privacy.persons import Dictionary, Links, person_keys
+from sensai_release.privacy.persons import Dictionary, person_keys
 
 Codes = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 
 from sensai_release.errors import ConfigurationError
 from sensai_release.privacy.actions import Floats, floats, round_significant
-from sensai_release.privacy.persons import Dictionary, Links
+from sensai_release.privacy.links import Links
+from sensai_release.privacy.persons import Dictionary
 
 Batches: TypeAlias = pa.Table | Iterable[pa.Table | pa.RecordBatch]
 Codes = npt.NDArray[np.int64]

@@ -17,16 +17,13 @@ from typing import Any
 import pyarrow as pa
 
 from sensai_release.errors import ReleaseFormatError
-from sensai_release.privacy.persons import Links
+from sensai_release.privacy.links import Links
 from sensai_release.release.comparison.policydiff import policy_changes
 from sensai_release.release.comparison.tablediff import Comparer, TableDiff
+from sensai_release.release.layout import CANDIDATE, ENVELOPE, MANIFEST, PROOF
 from sensai_release.release.tables import Count, ReleasedTables, load_dictionaries, read_json_object
-from sensai_release.release.tlog import PROOF
 
-_ENVELOPE = "manifest.dsse.json"
-CANDIDATE = "payload.json"
-"""What a package holds that is not released yet, where a release has its manifest."""
-_ABOUT = {CANDIDATE, _ENVELOPE, PROOF}
+_ABOUT = {CANDIDATE, ENVELOPE, PROOF}
 _BLOCK = 1 << 20
 _CURE = "Run 'verify' on it."
 _KINDS = (pa.types.is_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
@@ -155,16 +152,16 @@ def restate(found: ReleaseDiff, old: Path, new: Path, *, version: str) -> Releas
 
 
 def _identity(root: Path, place: str) -> dict[str, Any]:
-    if place == "NEW" and (root / CANDIDATE).is_file() and not (root / "manifest.json").exists():
+    if place == "NEW" and (root / CANDIDATE).is_file() and not (root / MANIFEST).exists():
         held = read_json_object(root / CANDIDATE, CANDIDATE, "predicate")["predicate"]
         if not isinstance(held, dict) or not isinstance(held.get("series"), str):
             raise ReleaseFormatError(CANDIDATE, "names no series", "Run 'build' again.")
         return {"series": held["series"], "version": "candidate", "synthetic": held.get("synthetic") is True}
-    if not root.is_dir() or not (root / "manifest.json").is_file():
+    if not root.is_dir() or not (root / MANIFEST).is_file():
         raise ReleaseFormatError(place, "is not a release directory", "Name a folder that holds a manifest.json.")
-    predicate = read_json_object(root / "manifest.json", f"{place}: manifest.json").get("predicate")
+    predicate = read_json_object(root / "manifest.json", f"{place}: {MANIFEST}").get("predicate")
     if not isinstance(predicate, dict) or not all(isinstance(predicate.get(k), str) for k in ("series", "version")):
-        raise ReleaseFormatError(f"{place}: manifest.json", "names no series and version", "Run 'verify' on it.")
+        raise ReleaseFormatError(f"{place}: {MANIFEST}", "names no series and version", "Run 'verify' on it.")
     return {
         "series": predicate["series"],
         "version": predicate["version"],
@@ -209,7 +206,7 @@ def _diff_files(old: Path, new: Path) -> tuple[FilesDiff, set[str]]:
         removed=tuple(sorted(before.keys() - after.keys() - _ABOUT)),
         changed=tuple(sorted(changed - _ABOUT)),
         unchanged=len(set(both) - changed - _ABOUT),
-        signatures_changed=_ENVELOPE in only,
+        signatures_changed=ENVELOPE in only,
     )
     return files, {name.split("/")[1] for name in both if name.startswith("data/")} - differing
 

@@ -11,7 +11,7 @@ from release_kit import PREDICATE, STEWARD, make_release
 
 from sensai_release.pipeline.series import assess_candidate
 from sensai_release.pipeline.workspace import TEMPLATE_PARTS, Workspace, template_root
-from sensai_release.release.manifest import ENVELOPE, MANIFEST
+from sensai_release.release.layout import ENVELOPE, MANIFEST
 from sensai_release.release.sealing import seal_release
 from sensai_release.table.store import write_parquet
 

@@ -9,7 +9,7 @@ from linkability_kit import column, dictionary, noise, release
 
 from sensai_release.errors import ConfigurationError
 from sensai_release.privacy.linkability.features import SessionFeatures, last_digits, session_features
-from sensai_release.privacy.persons import Links
+from sensai_release.privacy.links import Links
 
 
 def named(features: SessionFeatures) -> dict[str, list[float]]:

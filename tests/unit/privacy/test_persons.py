@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from sensai_release.errors import ConfigurationError
-from sensai_release.privacy.persons import Links, person_keys, refuse_tables_without_persons
+from sensai_release.privacy.links import Links
+from sensai_release.privacy.persons import person_keys, refuse_tables_without_persons
 from sensai_release.table.schema import ForeignKey, SchemaSet, load_schemas
 
 

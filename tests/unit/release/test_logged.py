@@ -15,9 +15,10 @@ from release_kit import PREDICATE, REVIEWER, STEWARD, STRANGER, TRUST, Key, fill
 
 from sensai_release.errors import ReleaseFormatError
 from sensai_release.release.documents import canonical_json
+from sensai_release.release.layout import PROOF
 from sensai_release.release.manifest import Statement, build_statement, parse_statement
 from sensai_release.release.merkle import inclusion_proof, leaf_hash, root_hash
-from sensai_release.release.tlog import PROOF, Checkpoint, LogProof, sign_checkpoint
+from sensai_release.release.tlog import Checkpoint, LogProof, sign_checkpoint
 from sensai_release.release.trust import Trust
 from sensai_release.release.verify import verify_release
 

@@ -15,16 +15,8 @@ from release_kit import PREDICATE, fill, make_release
 from sensai_release.errors import ReleaseFormatError
 from sensai_release.release.documents import canonical_json
 from sensai_release.release.inventory import is_plain_path, printable
-from sensai_release.release.manifest import (
-    CHECKSUMS,
-    MANIFEST,
-    UNLISTED,
-    build_statement,
-    check_schema,
-    checked_bytes,
-    parse_statement,
-    sha256sums,
-)
+from sensai_release.release.layout import CHECKSUMS, MANIFEST, UNLISTED
+from sensai_release.release.manifest import build_statement, check_schema, checked_bytes, parse_statement, sha256sums
 
 
 def files_below(root: Path) -> set[str]:
