@@ -13,23 +13,21 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensai_release.release.comparison.arrays import Floats, flags_of, floats_of, numbers_of, rows_of
 from sensai_release.release.comparison.chunks import compare_bytes
+from sensai_release.release.comparison.pairs import Cut, Pairs
 from sensai_release.release.comparison.rowmatch import RowMatch, TableRows
 from sensai_release.release.comparison.tally import Changes, Distribution, People
 from sensai_release.release.tables import Codes, Flags
 
 _BLOCK_ROWS = 1 << 15
 _MOST_THREADS = 8
-
-Plain: TypeAlias = npt.NDArray[Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,7 +117,7 @@ class Walk:
         """Blocks of row groups of the old table, each with the rows of the new one that belong to it."""
         if not columns or not (old_groups or new_groups):
             return
-        pairs = _Pairs.of((self._old, old_groups), (self._new, new_groups), self._match, self._people)
+        pairs = Pairs.of((self._old, old_groups), (self._new, new_groups), self._match, self._people)
         threads = min(len(columns), os.cpu_count() or 1, _MOST_THREADS)
         with ThreadPoolExecutor(threads) as pool:
             for done in [
@@ -129,7 +127,7 @@ class Walk:
                 done.result()
         self.found.rows += np.bincount(pairs.behind[pairs.changed], minlength=self._persons)
 
-    def _stride(self, pairs: _Pairs, groups: tuple[list[int], list[int]], columns: Sequence[str]) -> None:
+    def _stride(self, pairs: Pairs, groups: tuple[list[int], list[int]], columns: Sequence[str]) -> None:
         """Walks some of the columns from end to end."""
         # An open Parquet file must not be read by two threads at a time.
         old, new = self._old.reopened(), self._new.reopened()
@@ -154,7 +152,7 @@ class Walk:
 
     def _out_of_step(self, columns: Sequence[str]) -> None:
         """Tables that are not sorted by key: one column in memory at a time."""
-        pairs = _Pairs.out_of_step(self._match, self._people)
+        pairs = Pairs.out_of_step(self._match, self._people)
         for column in columns:
             old, new = (
                 side.read([column], range(len(side.groups))).combine_chunks() for side in (self._old, self._new)
@@ -162,19 +160,20 @@ class Walk:
             self._block((old, new), pairs)
         self.found.rows += np.bincount(pairs.behind[pairs.changed], minlength=self._persons)
 
-    def _block(self, tables: tuple[pa.Table, pa.Table], pairs: _Pairs) -> None:
+    def _block(self, tables: tuple[pa.Table, pa.Table], pairs: Pairs) -> None:
         """Compares two pieces of the tables that hold each other's rows, column by column."""
         old, new = tables
-        cut = _Cut(pairs.partner, new.num_rows)
+        cut = Cut(pairs.partner, new.num_rows)
         behind = [People(each) for each in pairs.people] if self._spread else []
+        any_matched = pairs.any_matched
         for name in old.column_names:
-            if pairs.any_matched:
+            if any_matched:
                 self._column(name, old.column(name), new.column(name), cut, pairs)
             if name in self._spread:
                 self.found.before[name].add(old.column(name), behind[0])
                 self.found.after[name].add(new.column(name), behind[1])
 
-    def _column(self, name: str, old: pa.ChunkedArray, new: pa.ChunkedArray, cut: _Cut, pairs: _Pairs) -> None:
+    def _column(self, name: str, old: pa.ChunkedArray, new: pa.ChunkedArray, cut: Cut, pairs: Pairs) -> None:
         """Counts one column of one block, and marks the matched rows that differ in it."""
         plain = old.type == new.type and _is_plain(old) and _is_plain(new)
         if plain:
@@ -196,134 +195,6 @@ class Walk:
             if name not in self.found.columns:
                 self.found.columns[name] = Changes.of(self._persons)
             self.found.columns[name].add(pairs.behind[at], *taken)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pairs:
-    """The rows of a piece of the old table, each with its partner in a piece of the new one.
-
-    One entry for each row of the old piece: its `partner` (for a row without one, any row), whether it is `matched`
-    (`None` when all are), the person `behind` it in the new table, and whether a cell of it has `changed`, which is
-    written while columns are compared. `people` stand behind the rows of the old and of the new piece.
-    """
-
-    partner: Codes
-    matched: Flags | None
-    behind: Codes
-    changed: Flags
-    people: tuple[Codes, Codes]
-
-    @classmethod
-    def of(
-        cls,
-        old: tuple[TableRows, list[int]],
-        new: tuple[TableRows, list[int]],
-        match: RowMatch,
-        people: tuple[Codes, Codes],
-    ) -> _Pairs:
-        """Some row groups of either table, as if they were all of it. Partners ascend."""
-        parts = [_part(*side) for side in (old, new)]
-        rows = [_places(flags, rows) for flags, rows in zip(parts, (match.old, match.new), strict=True)]
-        inside = tuple(each if flags is None else each[flags] for flags, each in zip(parts, people, strict=True))
-        pairs = cls._put_together(rows[0], rows[1], (inside[0], inside[1]))
-        np.maximum.accumulate(pairs.partner, out=pairs.partner)
-        return pairs
-
-    @classmethod
-    def out_of_step(cls, match: RowMatch, people: tuple[Codes, Codes]) -> _Pairs:
-        """Both tables whole; partners in any order."""
-        return cls._put_together(match.old, match.new, people)
-
-    @classmethod
-    def _put_together(cls, old: Codes, new: Codes, people: tuple[Codes, Codes]) -> _Pairs:
-        count = len(people[0])
-        partner, behind = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
-        partner[old], behind[old] = new, people[1][new]
-        matched = None
-        if len(old) < count:
-            matched = np.zeros(count, dtype=bool)
-            matched[old] = True
-        changed = np.zeros(count, dtype=bool)
-        return cls(partner=partner, matched=matched, behind=behind, changed=changed, people=people)
-
-    @property
-    def any_matched(self) -> bool:
-        return bool(len(self.partner)) if self.matched is None else bool(self.matched.any())
-
-    def matched_of(self, rows: Codes) -> Codes:
-        """Those of some rows that have a partner."""
-        return rows if self.matched is None else rows[self.matched[rows]]
-
-    def until(self, end: int, base: int) -> int:
-        """The row of the new piece behind the partner of the last matched row before `end`; `base` without one."""
-        if self.matched is None:
-            return int(self.partner[end - 1]) + 1 if end else base
-        before = self.matched[:end]
-        last = end - 1 - int(before[::-1].argmax()) if end else -1
-        return int(self.partner[last]) + 1 if last >= 0 and before[last] else base
-
-    def between(self, start: int, end: int, base: int) -> _Pairs:
-        """Rows of the old piece with partners in the new one from `base` on. What they mark is marked here too."""
-        matched = None if self.matched is None else self.matched[start:end]
-        until = self.until(end, base)
-        return _Pairs(
-            partner=np.maximum(self.partner[start:end] - base, 0),
-            matched=None if matched is None or matched.all() else matched,
-            behind=self.behind[start:end],
-            changed=self.changed[start:end],
-            people=(self.people[0][start:end], self.people[1][base:until]),
-        )
-
-
-class _Cut:
-    """The cells of a block of the new table in the order of their partners in the old one."""
-
-    def __init__(self, partner: Codes, count: int) -> None:
-        self._partner = None if _is_all(partner, count) else partner
-        self._count = len(partner)
-        self._pieces: dict[tuple[int, ...], list[tuple[slice, Codes]]] = {}
-
-    def cells(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
-        return values if self._partner is None else values.take(rows_of(self._partner))
-
-    def numbers(self, values: pa.ChunkedArray) -> Plain:
-        """Numbers as they lie in memory; missing floats are NaN."""
-        chunks = [numbers_of(chunk, np.nan) for chunk in values.chunks]
-        if self._partner is None and len(chunks) == 1:
-            return chunks[0]
-        out = np.empty(self._count, dtype=values.type.to_pandas_dtype())
-        for chunk, (inside, places) in zip(chunks, self._of(chunks), strict=True):
-            # Rows are inside by construction; clipping spares numpy a copy.
-            np.take(chunk, places, out=out[inside], mode="clip")
-        return out
-
-    def _of(self, chunks: Sequence[Plain]) -> list[tuple[slice, Codes]]:
-        """For each chunk, which of the partners lie in it and where."""
-        sizes = tuple(len(chunk) for chunk in chunks)
-        if sizes not in self._pieces:
-            rows = np.arange(self._count) if self._partner is None else self._partner
-            ends = np.cumsum(sizes)
-            found = []
-            for start, end in zip(ends - sizes, ends, strict=True):
-                # More than one chunk there is only where rows ascend.
-                low, high = (0, len(rows)) if len(sizes) == 1 else np.searchsorted(rows, (start, end))
-                found.append((slice(low, high), rows[low:high] - start))
-            self._pieces[sizes] = found
-        return self._pieces[sizes]
-
-
-def _part(rows: TableRows, groups: list[int]) -> Flags | None:
-    """Which rows of a table lie in some of its row groups; `None` when all do."""
-    kept = np.zeros(len(rows.groups), dtype=bool)
-    kept[groups] = True
-    return None if kept.all() else np.repeat(kept, rows.sizes)
-
-
-def _places(part: Flags | None, rows: Codes) -> Codes:
-    """Where rows of a table stand among the rows of a part; those that are not in it are left out."""
-    if part is None:
-        return rows
-    return (np.cumsum(part) - 1)[rows[part[rows]]]
 
 
 def unequal(old: pa.ChunkedArray, new: pa.ChunkedArray) -> Flags:
@@ -348,11 +219,6 @@ def _is_number(kind: pa.DataType) -> bool:
 def _presence(values: pa.ChunkedArray) -> Floats:
     """0 where there is a value and NaN where there is none."""
     return np.where(flags_of(pc.is_null(values, nan_is_null=True)), np.nan, 0.0)
-
-
-def _is_all(rows: Codes, count: int) -> bool:
-    """Whether rows are all of `count` rows, in order."""
-    return len(rows) == count and (count == 0 or bool((np.diff(rows) == 1).all() and rows[0] == 0))
 
 
 def _runs(rows: TableRows, groups: Sequence[int]) -> Iterator[list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -158,3 +159,21 @@ def test_a_key_that_is_not_unique_is_told(tmp_path: Path) -> None:
     rows = [TableRows(ReleasedTables(tmp_path, {"t": DICTIONARY}), "t") for _ in range(2)]
     assert match_rows(rows[0], rows[1], ["s", "i"]) is None
     assert pd.notna(rows[0].rows)
+
+
+def test_nothing_that_is_found_depends_on_the_number_of_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(3)
+    old = {(key, i): (float(random.normal()), i, "a") for key in "PQRS" for i in range(40)}
+    new = {key: (row[0] + float(random.normal()), *row[1:]) for key, row in old.items() if random.random() < 0.9}
+    sides = [write(tmp_path / name, held, [30] * 5) for name, held in (("old", old), ("new", new))]
+    results = []
+    for cores in (1, 2, 7):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        found, _, _ = walked(*sides)
+        results.append({
+            "rows": found.rows.tolist(),
+            "x": [found.columns["x"].distance.tolist(), found.columns["x"].difference.tolist()],
+            "sums": [found.before["x"].sums.tolist(), found.after["x"].sums.tolist()],
+        })  # fmt: skip
+    assert results[0] == results[1] == results[2]
+    assert sum(results[0]["rows"]) == len(new)
