@@ -7,6 +7,7 @@ this one; each imports what it needs when it runs, so that `--help` stays instan
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import os
 import sys
@@ -17,8 +18,8 @@ from typing import Annotated, Any
 import typer
 
 from sensai_release import __version__
-from sensai_release.cli import approving, escrow, history, logbook, readers, stages, standing, steward, waivers
-from sensai_release.cli.render import Screen
+from sensai_release.cli import approving, escrow, history, logbook, readers, stages, standing, steward, usage, waivers
+from sensai_release.cli.render import Answer, Screen
 from sensai_release.errors import GateError, SensaiReleaseError, VerificationError
 from sensai_release.table.lean import keep_pandas_out
 
@@ -63,7 +64,7 @@ def options(
 ) -> None:
     """Cut, audit and verify governed releases of derived features about people."""
     quiet = quiet or os.environ.get("SENSAI_RELEASE_QUIET") == "1"
-    context.obj = Screen(root=workspace, as_json=as_json, quiet=quiet, debug=debug)
+    context.obj = Screen(root=workspace, as_json=as_json, quiet=quiet, debug=debug, answer=context.obj)
 
 
 steward.register(app)
@@ -91,28 +92,31 @@ def run(arguments: Sequence[str]) -> int:
 
 def _with_flags_first(arguments: Sequence[str]) -> list[str]:
     """`verify PATH --json` is what people type, so the global flags may stand behind the command too."""
-    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    end = _end_of_options(arguments)
     flags = [word for word in arguments[:end] if word in GLOBAL_FLAGS]
     return [*flags, *(word for word in arguments[:end] if word not in GLOBAL_FLAGS), *arguments[end:]]
 
 
+def _end_of_options(arguments: Sequence[str]) -> int:
+    return list(arguments).index("--") if "--" in arguments else len(arguments)
+
+
 def _invoke(command: Any, arguments: Sequence[str], *, debug: bool) -> int:
     usage_error: Any = typer._click.exceptions.ClickException  # noqa: SLF001 - Typer carries Click inside itself
+    answer = Answer(wanted="--json" in arguments[: _end_of_options(arguments)])
     try:
-        result = command.main(list(arguments), prog_name="sensai-release", standalone_mode=False)
+        result = command.main(list(arguments), prog_name="sensai-release", standalone_mode=False, obj=answer)
         sys.stdout.flush()
+        if result == EXIT_INTERRUPTED:  # Typer makes this of a KeyboardInterrupt
+            raise KeyboardInterrupt
     except usage_error as error:
-        error.show(file=sys.stderr)
-        return EXIT_JOB
-    except (GateError, VerificationError) as error:
-        _say(str(error))
-        return EXIT_VERDICT
+        return _refuse_usage(error, answer)
     except SensaiReleaseError as error:
-        _say(str(error))
-        return EXIT_JOB
+        code = EXIT_VERDICT if isinstance(error, (GateError, VerificationError)) else EXIT_JOB
+        return _refuse(answer, code, str(error))
     except (KeyboardInterrupt, typer.Abort):
-        _say("stopped: nothing half-written was left. Run the command again when you like.")
-        return EXIT_INTERRUPTED
+        said = "stopped: nothing half-written was left. Run the command again when you like."
+        return _refuse(answer, EXIT_INTERRUPTED, said)
     except BrokenPipeError:
         # The reader of our output has gone (`| head`); what is left to say has nobody to hear it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -122,13 +126,13 @@ def _invoke(command: Any, arguments: Sequence[str], *, debug: bool) -> int:
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
         if debug:
             raise
-        _say(f"the file system: {reason}. Nothing half-written was left; mend this and run the command again.")
-        return EXIT_JOB
+        said = f"the file system: {reason}. Nothing half-written was left; mend this and run the command again."
+        return _refuse(answer, EXIT_JOB, said)
     except Exception as error:
         if debug:
             raise
-        _say(f"a bug: {type(error).__name__} in {_where(error)}. Please report this line; --debug shows more.")
-        return EXIT_BUG
+        said = f"a bug: {type(error).__name__} in {_where(error)}. Please report this line; --debug shows more."
+        return _refuse(answer, EXIT_BUG, said)
     return result if isinstance(result, int) else EXIT_OK
 
 
@@ -144,12 +148,45 @@ def _where(error: BaseException) -> str:
     return place
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(f"sensai-release: {line}\n")
+def _refuse_usage(error: Any, answer: Answer) -> int:
+    """A usage error. A group that was named alone shows its help instead, as people expect."""
+    said = usage.one_line(error)
+    if said is None:
+        error.show(file=sys.stderr)
+        answer.refuse(EXIT_JOB, "the command line: names no command. --help lists them.")
+        return EXIT_JOB
+    return _refuse(answer, EXIT_JOB, said)
+
+
+def _refuse(answer: Answer, code: int, line: str) -> int:
+    """Says in one line why there is no result, and in the JSON document that was asked for; returns the exit code."""
+    # Names that somebody typed can hold line ends and what a terminal obeys.
+    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
+    # Nobody may be there to hear it; the exit code stands all the same.
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"sensai-release: {shown}\n")
+    with contextlib.suppress(OSError):
+        answer.refuse(code, shown)
+    return code
+
+
+def _open_closed_streams() -> None:
+    """Gives each standard stream that the caller has closed to nobody (`command >&-`).
+
+    Otherwise the next file opened takes its number, and what is meant for a reader, or for a program that is started,
+    lands there. What the verdict is, the exit code says.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nobody = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free is this one
+            setattr(sys, name, open(nobody, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def main() -> None:
     """The console script."""
+    _open_closed_streams()
     # Many small matrices: threads of the linear algebra library would only wait for one another. Set before numpy.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if not _NEED_PANDAS & set(sys.argv):

@@ -43,9 +43,11 @@ def review(
     screen: Screen = context.obj
     if html is not None:
         reviewing.refuse_release_folder(html)
+    shown = html
     if path is None:
         workspace = open_workspace(screen.root)
         content = reviewing.review_candidate(workspace)
+        shown = html if html is not None else Path(workspace.reports.name) / reviewing.PAGE
         html = html if html is not None else workspace.reports / reviewing.PAGE
     else:
         with screen.progress("Hashing") as progress:
@@ -55,7 +57,7 @@ def review(
     screen.document(content)
     _summarise(screen, content)
     if html is not None:
-        screen.say(f"  {html}")
+        screen.say(f"  {shown}")
     else:
         screen.say("  No page was written: name one with --html FILE.")
     return 0 if content["ok"] else 1
@@ -93,6 +95,7 @@ def approve(
     screen: Screen = context.obj
     workspace = open_workspace(screen.root) if (screen.root / "params.yaml").is_file() else None
     today = datetime.now(UTC).date()
+    approving.check_signer(path, key=key, trust=trust, today=today)
     try:
         with screen.progress("Hashing") as progress:
             shown = approving.review(path, trust=trust, today=today, on_progress=progress)
@@ -106,7 +109,7 @@ def approve(
     screen.document({"ok": True, **shown.to_dict(), **done})
     screen.verdict(f"Approved {shown.name}: signed over manifest {shown.manifest_sha256[:16]}.", ok=True)
     if completed is None:
-        screen.say("  Checklist: not given, and recorded as such.")
+        screen.say("  Checklist: not given, and recorded as such; an approval stays as it is, so none can be added.")
     else:
         screen.say(f"  Checklist: version {completed.version}, complete, SHA-256 {completed.sha256}.")
     if not done["logged"]:

@@ -201,7 +201,7 @@ def datasheet(
         if summary["findings"]:
             screen.say(f"{len(summary['findings'])} finding(s) stop a release: 'sensai-release datasheet --check'.")
         return 0
-    findings = describe.check_datasheet(path if path is not None else open_workspace(screen.root).package)
+    findings = describe.check_answers(open_workspace(screen.root)) if path is None else describe.check_datasheet(path)
     ok = not any(finding["severity"] == "error" for finding in findings)
     known = [f for f in findings if f["code"] == "datasheet.open" and f["severity"] == "warning"]
     screen.document({"ok": ok, "findings": findings})

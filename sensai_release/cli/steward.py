@@ -87,21 +87,26 @@ def synth(
 ) -> None:
     """Write a synthetic source folder in the tools' own dialects; it says everywhere that it is synthetic."""
     from sensai_release.pipeline.workspace import Workspace, template_root
-    from sensai_release.table.synthetic import generate_source
+    from sensai_release.table.synthetic import generate_source, left_out
 
     screen: Screen = context.obj
     root = screen.root if (screen.root / "params.yaml").is_file() else template_root()
+    schemas = Workspace(root=root).schemas
     with screen.progress("Writing recordings") as progress:
         generate_source(
             folder,
-            Workspace(root=root).schemas,
+            schemas,
             participants=participants,
             sessions=sessions,
             seconds=seconds,
             seed=seed,
             on_progress=progress,
         )
-    screen.document({"ok": True, "synthetic": True, "participants": participants})
+    screen.document({"ok": True, "synthetic": True, "participants": participants, "left_out": list(left_out(schemas))})
+    for name in left_out(schemas):
+        screen.say(
+            f"Not made: {name}. Recordings are invented for OpenFace and openSMILE only; add such files yourself."
+        )
     screen.verdict(f"Synthetic source folder written: {participants} invented participants, nobody real.", ok=True)
 
 

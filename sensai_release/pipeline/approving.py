@@ -9,21 +9,23 @@ release signs the same. The page that a reviewer reads before is made by `review
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sensai_release.errors import ConfigurationError, GateError, OutputExistsError
+from sensai_release.errors import ConfigurationError, GateError, OutputExistsError, ReleaseFormatError
 from sensai_release.pipeline import versioning
 from sensai_release.pipeline.comparing import compare
-from sensai_release.pipeline.logbook import proof_of_release, record, sign_head
+from sensai_release.pipeline.logbook import proof_of_release, read_log, record, sign_head
 from sensai_release.pipeline.trusting import key_path
 from sensai_release.pipeline.workspace import Workspace
 from sensai_release.privacy.keyfile import SigningKey, load_signing_key
 from sensai_release.release.checklist import NOT_GIVEN, Completed, Item, checklist
-from sensai_release.release.dsse import Envelope, verify_signatures
+from sensai_release.release.dsse import MAXIMUM_ENVELOPE_BYTES, Envelope, verify_signatures
 from sensai_release.release.hashing import Progress
+from sensai_release.release.inventory import open_folder, read_file
 from sensai_release.release.layout import ENVELOPE, MANIFEST, PROOF
 from sensai_release.release.publish import write_atomic
 from sensai_release.release.sealing import countersign_release
@@ -85,6 +87,20 @@ class Review:
         }
 
 
+def check_signer(path: Path, *, key: Path | None, trust: Path | None, today: date) -> None:
+    """Refuses who cannot approve this release, before it is hashed and compared; `approve` asks again.
+
+    Raises `KeyFileError` for an unusable key, `TrustError` for the trust file, `ConfigurationError` when the signer is
+    no reviewer in the trust file whose key counts today, or is the steward.
+    """
+    signer = load_signing_key(key_path("reviewer", key), roles=("reviewer",))
+    given = load_trust(trust) if trust is not None else None
+    _refuse_other_signer(signer, given, today)
+    # What is wrong with the envelope is for `verify` to say.
+    with suppress(OSError, ReleaseFormatError):
+        _refuse_same_person(path, signer, given)
+
+
 def review(path: Path, *, trust: Path | None, today: date, on_progress: Progress | None = None) -> Review:
     """Verifies the release and gathers what changed since the release before it, which is looked for beside it.
 
@@ -136,29 +152,29 @@ def approve(
 
     `completed` is the reviewer's checklist; its version and digest are recorded, or that none was given. Raises
     `OutputExistsError` when this key has signed already and nothing is left to do, `ConfigurationError` when the signer
-    is no reviewer in the trust file or is the steward, `KeyFileError` for an unusable key.
+    is no reviewer in the trust file whose key counts today, or is the steward, `KeyFileError` for an unusable key.
     """
     signer = load_signing_key(key_path("reviewer", key), roles=("reviewer",))
     given = load_trust(trust) if trust is not None else None
+    _refuse_other_signer(signer, given, today)
     report = _verified(path, given, today, None)
     if report.manifest_sha256 != shown.manifest_sha256:
         raise GateError(shown.name, "has changed since it was shown", "Run 'approve' again and read it anew.")
     _refuse_same_person(path, signer, given)
     ticks = _ticks(shown, completed)
-    signed = _has_signed(path, signer)
     if workspace is None or not _is_here(workspace, path):
-        if signed:
-            raise OutputExistsError(ENVELOPE, "has a signature by this key already", "Nothing needs to be done.")
+        if _has_signed(path, signer):
+            raise _signed_already(completed)
         countersign_release(path, signer)
         return {"logged": False, "proof": False, **ticks}
-    if signed and (path / PROOF).exists():
-        raise OutputExistsError(ENVELOPE, "has a signature by this key already", "Nothing needs to be done.")
     with workspace.lock():
+        signed = _has_signed(path, signer)
+        if signed and (path / PROOF).exists() and versioning.is_recorded(workspace.root, path.name):
+            raise _signed_already(completed)
         if not signed:
-            # The log comes first: an approval that nobody logged must not be there.
             facts = {"name": shown.name, "manifest_sha256": shown.manifest_sha256, "signer": signer.key_id, **ticks}
-            record(workspace, "approve", facts)
-            countersign_release(path, signer)
+            # The log comes first: an approval that nobody logged must not be there.
+            countersign_release(path, signer, announce=lambda: _log_once(workspace, facts))
         head = sign_head(workspace, signer)
         proof = proof_of_release(workspace, shown.manifest_sha256, head)
         if proof is not None:
@@ -167,11 +183,27 @@ def approve(
     return {"logged": True, "proof": proof is not None, **ticks}
 
 
+def _log_once(workspace: Workspace, facts: Json) -> None:
+    """An approval whose signature did not follow its entry (the power failed between the two) has one already."""
+    if not any(entry.event == "approve" and entry.facts == facts for entry in read_log(workspace).entries[-1:]):
+        record(workspace, "approve", facts)
+
+
 def refused(workspace: Workspace | None, path: Path, error: GateError) -> None:
     """Logs that a release was not fit to be approved."""
     if workspace is not None and _is_here(workspace, path):
         with workspace.lock():
             record(workspace, "approve.refused", {"name": path.name, "by": error.place})
+
+
+def _signed_already(completed: Completed | None) -> OutputExistsError:
+    if completed is None:
+        return OutputExistsError(ENVELOPE, "has a signature by this key already", "Nothing needs to be done.")
+    return OutputExistsError(
+        ENVELOPE,
+        "has a signature by this key already, so the checklist that was given now is not recorded",
+        "An approval stays as it was recorded: keep the file beside it, or have another reviewer approve with one.",
+    )
 
 
 def _ticks(shown: Review, completed: Completed | None) -> Json:
@@ -194,27 +226,45 @@ def _verified(path: Path, trust: Trust | None, today: date, on_progress: Progres
 def _before(
     path: Path, predicate: Any, trust: Trust | None, today: date, notes: list[str]
 ) -> tuple[Path | None, VerificationReport | None]:
-    """The release before, when it lies beside this one and is the one whose digest the manifest holds."""
+    """The last release before this one that a reviewer approved, so that nothing goes by unseen.
+
+    Looked for beside this one, along the digests in the manifests; it is the release just before where nobody says who
+    approves, or none was approved.
+    """
     stated = predicate["previous"]
     if stated is None:
         notes.append("This is the first release of its series: there is nothing to compare it with.")
-        return None, None
-    before = path.parent / f"{predicate['series']}-{stated['version']}"
-    if not (before / MANIFEST).is_file():
-        notes.append(f"The release before it, {before.name}, does not lie beside it: what changed cannot be shown.")
-        return None, None
-    report = verify_release(before, trust=None, integrity_only=True, today=today)
-    if not report.ok or report.manifest_sha256 != stated["manifest_sha256"]:
-        raise GateError(
-            before.name, "is not the release that this one says it follows", "Get it again, or do not approve."
-        )
-    if trust is not None and not _approved(before, trust):
+    nearest: tuple[Path | None, VerificationReport | None] = (None, None)
+    while stated is not None:
+        before = path.parent / f"{predicate['series']}-{stated['version']}"
+        if not (before / MANIFEST).is_file():
+            lost = "what changed cannot be shown" if nearest[0] is None else "nobody looks further back"
+            notes.append(f"The release before it, {before.name}, does not lie beside it: {lost}.")
+            break
+        report = verify_release(before, trust=None, integrity_only=True, today=today)
+        if not report.ok or report.manifest_sha256 != stated["manifest_sha256"]:
+            raise GateError(
+                before.name, "is not the release that this one says it follows", "Get it again, or do not approve."
+            )
+        if trust is None or _approved(before, trust):
+            if nearest[0] is not None:
+                notes.append(f"What changed is shown since {before.name}, the last release that was approved.")
+            return before, report
         notes.append(f"The release before it, {before.name}, was not approved by a reviewer of your trust file.")
-    return before, report
+        nearest = (before, report) if nearest[0] is None else nearest
+        assert report.statement is not None  # noqa: S101 - it verified
+        stated = report.statement.predicate["previous"]
+    return nearest
+
+
+def _envelope(path: Path) -> Envelope:
+    """Raises `OSError` or `ReleaseFormatError`; nothing is followed or waited for, so it may be unverified."""
+    with open_folder(path) as folder:
+        return Envelope.from_bytes(read_file(folder, ENVELOPE, limit=MAXIMUM_ENVELOPE_BYTES), ENVELOPE)
 
 
 def _approved(path: Path, trust: Trust) -> bool:
-    envelope = Envelope.from_bytes((path / ENVELOPE).read_bytes(), ENVELOPE)
+    envelope = _envelope(path)
     signed = verify_signatures(envelope, trust.public_keys)
     return any("reviewer" in person.roles and person.public_key in signed for person in trust.people)
 
@@ -235,14 +285,22 @@ def _short(difference: Json) -> Json:
     return {"identical": difference["identical"], "tables": difference["tables"]}
 
 
+def _refuse_other_signer(signer: SigningKey, trust: Trust | None, today: date) -> None:
+    if trust is None:
+        return
+    own = next((person for person in trust.people if person.public_key == signer.public), None)
+    if own is None or "reviewer" not in own.roles:
+        raise ConfigurationError("--key", "is not that of a reviewer in the trust file", "Ask who keeps that file.")
+    if fault := own.fault_on(today):
+        raise ConfigurationError("--key", f"is {fault}, by the trust file", "Sign with a key that counts.")
+
+
 def _refuse_same_person(path: Path, signer: SigningKey, trust: Trust | None) -> None:
     if trust is None:
         return
     people = {person.public_key: person for person in trust.people}
-    own = people.get(signer.public)
-    if own is None or "reviewer" not in own.roles:
-        raise ConfigurationError("--key", "is not that of a reviewer in the trust file", "Ask who keeps that file.")
-    envelope = Envelope.from_bytes((path / ENVELOPE).read_bytes(), ENVELOPE)
+    own = people[signer.public]
+    envelope = _envelope(path)
     signed = verify_signatures(envelope, trust.public_keys) - {signer.public}
     if any(people[public].identity == own.identity for public in signed):
         raise ConfigurationError(
@@ -251,7 +309,7 @@ def _refuse_same_person(path: Path, signer: SigningKey, trust: Trust | None) -> 
 
 
 def _has_signed(path: Path, signer: SigningKey) -> bool:
-    envelope = Envelope.from_bytes((path / ENVELOPE).read_bytes(), ENVELOPE)
+    envelope = _envelope(path)
     return signer.public in verify_signatures(envelope, {signer.public})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sensai_release.errors import ConfigurationError, ReleaseFormatError
 from sensai_release.pipeline import versioning
+from sensai_release.pipeline.built import note_built
 from sensai_release.pipeline.logbook import record
 from sensai_release.pipeline.pseudonymise import refuse_other_pseudonyms
 from sensai_release.pipeline.source import intake_document, list_source, unclaimed_paths
@@ -43,7 +44,10 @@ class BuildOutcome:
 
 
 def build(workspace: Workspace, *, workers: int | None = None, quiet: bool = False) -> BuildOutcome:
-    """Runs what has changed. Raises `ConfigurationError`, `InputError` or `ToolError` when it cannot start."""
+    """Runs what has changed.
+
+    Raises `ConfigurationError`, `InputError`, `KeyFileError` or `ToolError` when it cannot start.
+    """
     # What can be known before DVC starts is said before it: a wrong schema or source folder in one clear line.
     refuse_undecided(workspace.schemas)
     check_policies(workspace.schemas, workspace.params.raw["profiles"])
@@ -56,6 +60,8 @@ def build(workspace: Workspace, *, workers: int | None = None, quiet: bool = Fal
         )
     with workspace.lock():
         run = versioning.run_pipeline(workspace.root, workers=workers, quiet=quiet)
+        if run.failed is None:
+            note_built(workspace)
     states = {}
     for stage in versioning.STAGES:
         if stage == run.failed:
@@ -107,17 +113,18 @@ def _reports(run: versioning.PipelineRun) -> tuple[str, ...]:
 def status(workspace: Workspace) -> dict[str, Any]:
     """Which stages a build would run again, the releases that lie here, and how they stand by the status document.
 
+    A stage that reads what one of these writes `may run`: it does when that comes out different.
     The document is the workspace's own, as it lies there: 'verify --status' is what checks one.
     """
     stale = versioning.changed_stages(workspace.root)
     if source_changed(workspace) and "validate" not in stale:
         stale.insert(0, "validate")
+    states = dict.fromkeys(versioning.following_stages(workspace.root, stale), "may run")
+    states |= dict.fromkeys(stale, "would run")
     names = [path.name for _, path in earlier_releases(workspace)]
     document, stated = stated_standing(workspace)
     return {
-        "stages": {
-            stage: "would run" if stage in stale else "up to date" for stage in versioning.STAGES if stage != "intake"
-        },
+        "stages": {stage: states.get(stage, "up to date") for stage in versioning.STAGES if stage != "intake"},
         "releases": names,
         "standing": {name: stated[name].to_dict() if name in stated else None for name in names},
         "status_document": document and {"version": document.version, "expires": document.expires.isoformat()},

@@ -19,7 +19,6 @@ from sensai_release.pipeline.pseudonymise import consent_of, load_root, mappings
 from sensai_release.pipeline.series import read_release
 from sensai_release.pipeline.waiving import candidate_payload
 from sensai_release.pipeline.workspace import Workspace, earlier_releases, write_text
-from sensai_release.privacy.links import Links
 from sensai_release.privacy.masking import MINIMUM, mask_counts
 from sensai_release.privacy.pseudonyms import Pseudonymiser
 from sensai_release.privacy.series import assess_series
@@ -37,7 +36,7 @@ def compare(old: Path, new: Path, *, html: Path | None = None, check: bool = Tru
 
     `intact` says of each whether its bytes are those that its manifest names; without `check` nobody looked (null).
     """
-    document = _difference(old, new, Links(), MINIMUM)
+    document = _difference(old, new, MINIMUM)
     document["intact"] = {name: _intact(path) if check else None for name, path in (("old", old), ("new", new))}
     return _finished(document, html)
 
@@ -53,7 +52,7 @@ def compare_candidate(workspace: Workspace, old: Path | None = None, *, html: Pa
         raise ConfigurationError("OLD", "is not given, and there is no release yet", "Name a release, or make one.")
     before = old if old is not None else earlier[-1][1]
     minimum = workspace.params.masking_minimum
-    document = _difference(before, workspace.package, workspace.params.links, minimum)
+    document = _difference(before, workspace.package, minimum)
     document["intact"] = {"old": _intact(before), "new": None}
     # A candidate lacks what a release gets with its version, so only its tables can be the same files.
     for way in ("added", "removed", "changed"):
@@ -65,9 +64,9 @@ def compare_candidate(workspace: Workspace, old: Path | None = None, *, html: Pa
     return _finished(document, html)
 
 
-def _difference(old: Path, new: Path, links: Links, minimum: int) -> dict[str, Any]:
+def _difference(old: Path, new: Path, minimum: int) -> dict[str, Any]:
     document = diff_releases(old, new, minimum=minimum).to_dict()
-    return document | {"reasons": None, "attack": _attack(old, new, document, links, minimum)}
+    return document | {"reasons": None, "attack": _attack(old, new, document, minimum)}
 
 
 def _finished(document: dict[str, Any], html: Path | None) -> dict[str, Any]:
@@ -80,11 +79,11 @@ def _intact(path: Path) -> bool:
     return verify_release(path, trust=None, integrity_only=True).ok
 
 
-def _attack(old: Path, new: Path, document: Mapping[str, Any], links: Links, minimum: int) -> dict[str, Any] | None:
+def _attack(old: Path, new: Path, document: Mapping[str, Any], minimum: int) -> dict[str, Any] | None:
     """What somebody who holds both learns of few persons (`privacy.series`); `None` where that cannot be told."""
     try:
         sides = [
-            read_release(path, path / "reports" / "policy.json", name, links)
+            read_release(path, path / "reports" / "policy.json", name)
             for path, name in ((old, document["old"]), (new, document["new"]))
         ]
         k = int(read_json_object(new / "reports" / "policy.json", "policy.json", "k")["k"])

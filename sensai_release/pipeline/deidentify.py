@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from sensai_release import __version__
 from sensai_release.errors import ConfigurationError
+from sensai_release.pipeline.built import CANDIDATE, note_made
 from sensai_release.pipeline.pseudonymise import key_facts, load_root
 from sensai_release.pipeline.units import map_units
 from sensai_release.pipeline.workspace import Workspace, earlier_releases, fresh_folder, write_json
@@ -38,7 +39,14 @@ from sensai_release.release.tables import Count, ReleasedTables, read_json_objec
 from sensai_release.table.catalogue import catalogue_digest
 from sensai_release.table.readers import arrow_type
 from sensai_release.table.schema import ReleaseSpec, TableSchema, released_tables
-from sensai_release.table.store import read_parquet, read_shard, shard_columns, write_parquet, write_pieces
+from sensai_release.table.store import (
+    read_parquet,
+    read_shard,
+    shard_columns,
+    taking_place_of,
+    write_parquet,
+    write_pieces,
+)
 
 Progress = Callable[[int, int], None]
 
@@ -88,6 +96,7 @@ def deidentify(workspace: Workspace, *, workers: int = 1, on_progress: Progress 
         for name, dictionary in maker.dictionaries.items():
             write_json(folder / "schemas" / f"{name}.json", dictionary)
         write_json(folder / "policy.json", maker.policy())
+    note_made(workspace, CANDIDATE)
     minimum = workspace.params.masking_minimum
     tables = ReleasedTables(workspace.candidate / "data", maker.dictionaries)
     shown = {name: tables.masked_rows(name, minimum) for name in tables.names}
@@ -355,17 +364,14 @@ class _WindowCache:
         if not tables:
             return
         self._path.parent.mkdir(mode=0o700, exist_ok=True)
-        temporary = self._path.with_suffix(".new")
-        write_parquet(
-            pa.concat_tables(
-                table.append_column("recording", pa.repeat(pa.scalar(name, pa.string()), table.num_rows)).append_column(
-                    "state", pa.repeat(pa.scalar(state, pa.string()), table.num_rows)
-                )
-                for name, (state, table) in tables.items()
-            ),
-            temporary,
+        windows = pa.concat_tables(
+            table.append_column("recording", pa.repeat(pa.scalar(name, pa.string()), table.num_rows)).append_column(
+                "state", pa.repeat(pa.scalar(state, pa.string()), table.num_rows)
+            )
+            for name, (state, table) in tables.items()
         )
-        temporary.replace(self._path)
+        with taking_place_of(self._path) as temporary:
+            write_parquet(windows, temporary)
 
 
 def _one_window_table(plan: TablePlan, recording: _Recording) -> pa.Table:

@@ -13,13 +13,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sensai_release import __version__
 from sensai_release.errors import ConfigurationError, GateError
+from sensai_release.pipeline.built import DATASHEET, PACKAGE, note_made
 from sensai_release.pipeline.logbook import record
 from sensai_release.pipeline.reports import is_synthetic
 from sensai_release.pipeline.risk import POLICY
-from sensai_release.pipeline.source import intake_document
-from sensai_release.pipeline.workspace import TEMPLATE_PARTS, Workspace, fresh_folder, write_json, write_text
+from sensai_release.pipeline.workspace import Workspace, fresh_folder, write_json, write_text
 from sensai_release.privacy.masking import rounded
 from sensai_release.release.comparison.diff import ReleaseDiff, restate
 from sensai_release.release.datasheet.answers import load_answers, questions
@@ -43,31 +42,13 @@ from sensai_release.release.published import published_risk
 from sensai_release.release.readme import render_readme
 from sensai_release.release.tables import ReleasedTables, load_dictionaries, read_json_object
 from sensai_release.release.waivers import Waiver
-from sensai_release.table.catalogue import catalogue_digest
 
 PAYLOAD = "payload.json"
-"""What the package knows of itself until it is sealed: the manifest's predicate but for the version, and its inputs."""
+"""What the package knows of itself until it is sealed: the manifest's predicate but for the version."""
 
 # Without these, a document is none of ours; the rest of it is for the pages to print.
 RISK_KEYS = ("ok", "gate", "k", "k_min", "persons", "attributes", "generalisation")
 POLICY_KEYS = ("profile", "k", "max_suppressed", "columns", "dropped", "generalisation", "pseudonym_key")
-
-
-def inputs_of(workspace: Workspace) -> dict[str, str]:
-    """The state of everything that a candidate is made from, each as one digest: equal when nothing has changed."""
-    digests = {
-        "the source folder": str(intake_document(workspace)["state"]),
-        "the tool": __version__,
-        "the catalogue": catalogue_digest(),
-    }
-    for name in TEMPLATE_PARTS:
-        path = workspace.root / name
-        state = hashlib.sha256()
-        for file in [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file()):
-            content = hashlib.sha256(file.read_bytes()).hexdigest()
-            state.update(f"{file.relative_to(workspace.root).as_posix()}\0{content}\n".encode())
-        digests[name] = state.hexdigest()
-    return digests
 
 
 def write_datasheet(workspace: Workspace) -> dict[str, Any]:
@@ -75,6 +56,7 @@ def write_datasheet(workspace: Workspace) -> dict[str, Any]:
     sheet = _datasheet(workspace, workspace.candidate, version=None)
     with fresh_folder(workspace.datasheet) as folder:
         _write_datasheet_files(folder, sheet, workspace.params.study)
+    note_made(workspace, DATASHEET)
     kinds: dict[str, int] = {}
     for answer in sheet.answers:
         kinds[answer.kind] = kinds.get(answer.kind, 0) + 1
@@ -88,6 +70,18 @@ def check_datasheet(folder: Path) -> list[dict[str, Any]]:
     with expecting_shape("datasheet.json or reports/risk.json", "Take a fresh copy of the release, or build again."):
         facts = _facts(folder, folder / "reports" / "risk.json", sheet.facts.context, sheet.facts.minimum)
         return [finding.to_dict() for finding in check(sheet, facts)]
+
+
+def check_answers(workspace: Workspace) -> list[dict[str, Any]]:
+    """What is wrong with the answers as they stand now, held against the candidate, built since or not.
+
+    And the numbers of the package, where there is one: it may be older than the candidate.
+    """
+    sheet = _datasheet(workspace, workspace.candidate, version=None)
+    found = [finding.to_dict() for finding in check(sheet)]
+    if not (workspace.package / "datasheet.json").exists():
+        return found
+    return found + [old for old in check_datasheet(workspace.package) if old["code"] == "datasheet.number"]
 
 
 def refuse_unsettled(folder: Path) -> None:
@@ -156,7 +150,8 @@ def package(workspace: Workspace) -> list[dict[str, Any]]:
         _write_report(reports, "risk", risk, workspace, synthetic=synthetic)
         _write_report(reports, "validation", _public_validation(workspace, synthetic), workspace, synthetic=synthetic)
         predicate = _predicate(workspace, folder, risk, synthetic=synthetic)
-        write_json(folder / PAYLOAD, {"predicate": predicate, "inputs": inputs_of(workspace)})
+        write_json(folder / PAYLOAD, {"predicate": predicate})
+    note_made(workspace, PACKAGE, inputs=True)
     return []
 
 
@@ -175,7 +170,11 @@ def finish_payload(
     _write_datasheet_files(folder, _datasheet(workspace, folder, version=str(predicate["version"])), study)
     dictionaries = load_dictionaries(folder / "schemas")
     name = f"{predicate['series']}-{predicate['version']}"
-    write_text(folder / "README.md", render_readme(name, str(study["title"]), predicate, dictionaries))
+    params = workspace.params
+    text = render_readme(
+        name, str(study["title"]), predicate, dictionaries, terms=params.terms, public=params.recipients == "public"
+    )
+    write_text(folder / "README.md", text)
     if previous is not None and difference is not None:
         told = restate(difference, previous, folder, version=str(predicate["version"])).to_dict()
         # Files are for whoever holds both releases to compare: this one is not complete yet.
@@ -221,6 +220,8 @@ def write_waivers_page(
 
 
 def _datasheet(workspace: Workspace, folder: Path, *, version: str | None) -> Datasheet:
+    if version is None and not folder.exists():
+        raise ConfigurationError("the candidate", "is not there", "Build it first: 'sensai-release build'.")
     risk = workspace.reports / "risk.json" if version is None else folder / "reports" / "risk.json"
     facts = _facts(folder, risk, study_context(workspace.params.raw), workspace.params.masking_minimum)
     return build_datasheet(

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sensai_release.errors import ConfigurationError, OutputExistsError
+from sensai_release.errors import ConfigurationError, InputError, OutputExistsError
 from sensai_release.pipeline.workspace import Workspace
 from sensai_release.privacy.masking import MINIMUM, masked
 from sensai_release.table.documents import check_document, parse_yaml
@@ -52,6 +52,8 @@ def draft(root: Path, file: Path, *, table: str, output: Path | None = None) -> 
         )
     workspace = Workspace(root=root) if output is None or (root / "params.yaml").is_file() else None
     target = output if output is not None else root / "schemas" / f"{table}.yaml"
+    if not file.exists():
+        raise InputError(_PLACE, "is not there", "Give its path as it is from here, such as data/source/NAME.csv.")
     # Looked at before the long work; the exclusive creation below is what counts.
     if target.exists() or target.is_symlink():
         raise _exists(target)

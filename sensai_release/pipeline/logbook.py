@@ -7,16 +7,17 @@ whole, is `governance.log`'s; what is logged is decided by the commands.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sensai_release.errors import ConfigurationError
+from sensai_release.errors import ConfigurationError, ReleaseFormatError
 from sensai_release.governance.log import (
     PLACE,
     LogEntry,
@@ -29,9 +30,10 @@ from sensai_release.governance.log import (
     parse_log,
     unfinished,
 )
-from sensai_release.pipeline.workspace import Workspace
+from sensai_release.pipeline.workspace import Workspace, earlier_releases
 from sensai_release.privacy.keyfile import public_key_id
 from sensai_release.release.dsse import SigningKey
+from sensai_release.release.layout import MANIFEST, PROOF
 from sensai_release.release.merkle import inclusion_proof
 from sensai_release.release.publish import sync_folder, write_atomic
 from sensai_release.release.tlog import LogProof, SignedCheckpoint, sign_checkpoint
@@ -144,7 +146,8 @@ def open_intent(workspace: Workspace) -> LogEntry | None:
 
 
 def verify_log(workspace: Workspace, trust: Trust | None) -> LogReport:
-    """Checks the chain, and that the signed head is the head of the log's first entries.
+    """Checks the chain, that the signed head is the head of the log's first entries, and that the releases that lie
+    here are in it, below the heads of their proofs: an older log with its older head is whole in itself.
 
     Without `trust` nobody can say who signed the head; that is noted, as is a log without a head.
     """
@@ -161,6 +164,7 @@ def verify_log(workspace: Workspace, trust: Trust | None) -> LogReport:
         signers = head.signers(trust.public_keys) if trust is not None else signers
     elif parsed.entries:
         notes.append("No head has been signed yet, so lines could be cut off the end unseen.")
+    faults += _release_faults(workspace, parsed)
     if trust is None and head is not None:
         notes.append("Without a trust file (--trust) nobody can say who signed the head.")
     if head is not None and len(parsed.entries) > head.checkpoint.size:
@@ -175,6 +179,20 @@ def verify_log(workspace: Workspace, trust: Trust | None) -> LogReport:
         faults=tuple(faults),
         notes=tuple(notes),
     )
+
+
+def _release_faults(workspace: Workspace, parsed: ParsedLog) -> Iterator[LogFault]:
+    """What the releases know of the log. Whether a release is intact, and who signed its proof, is for `verify`."""
+    entries, last = parsed.entries, len(parsed.entries)
+    logged = {entry.facts.get("manifest_sha256") for entry in entries if entry.event == "release"}
+    for _, path in earlier_releases(workspace):
+        with suppress(OSError):
+            if hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest() not in logged:
+                yield LogFault(code="log.release", line=last, message=f"is the last, and none is of {path.name}")
+        with suppress(OSError, ReleaseFormatError):
+            proof = LogProof.from_bytes((path / PROOF).read_bytes())
+            if (fault := check_checkpoint(entries, proof.head.checkpoint)) is not None:
+                yield replace(fault, message=f"{fault.message}, by the proof of {path.name}")
 
 
 def _head_faults(

@@ -6,7 +6,6 @@ under their pseudonym, not written again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -70,10 +69,10 @@ def load_root() -> RootKey:
 def refuse_other_pseudonyms(workspace: Workspace) -> None:
     """Raises `ConfigurationError` when the pseudonyms would not be those of the last release of the series.
 
-    Without a usable root key there is nothing to compare: the stage that needs the key says what is wrong with it.
+    Raises `KeyFileError` without a usable root key, even if nothing is left to be done with it: whoever learns of a
+    damaged key only when the source has changed may have no good copy of it any more.
     """
-    with contextlib.suppress(KeyFileError):
-        _refuse_other_pseudonyms(workspace, load_root())
+    _refuse_other_pseudonyms(workspace, load_root())
 
 
 def pseudonymise(workspace: Workspace) -> dict[str, int | str]:

@@ -62,10 +62,12 @@ def write_validation(workspace: Workspace, document: Mapping[str, Any], *, only:
 
 def write_risk(workspace: Workspace, document: Mapping[str, Any]) -> list[str]:
     """Writes reports/risk.json and .html, and the metrics."""
+    from sensai_release.pipeline.built import RISK, note_made
     from sensai_release.release.pages import render_page
     from sensai_release.release.published import published_risk
 
     write_json(workspace.reports / "risk.json", document)
+    note_made(workspace, RISK)
     page = render_page("risk.html.j2", report=document, synthetic=is_synthetic(workspace), study=workspace.params.study)
     write_text(workspace.reports / "risk.html", page)
     # Metrics lie in git beside those of every other revision.

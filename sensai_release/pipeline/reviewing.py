@@ -19,7 +19,7 @@ from sensai_release.errors import ConfigurationError, GateError, ReleaseFormatEr
 from sensai_release.pipeline.approving import look, review
 from sensai_release.pipeline.comparing import compare_candidate
 from sensai_release.pipeline.waiving import candidate_payload
-from sensai_release.pipeline.workspace import Workspace, earlier_releases, write_text
+from sensai_release.pipeline.workspace import Workspace, earlier_releases
 from sensai_release.privacy.masking import MINIMUM
 from sensai_release.release.checklist import Item, checklist
 from sensai_release.release.comparison.affected import persons_affected
@@ -32,6 +32,7 @@ from sensai_release.release.hashing import Progress
 from sensai_release.release.layout import ENVELOPE, MANIFEST
 from sensai_release.release.pages import render_page
 from sensai_release.release.pages.review import attention, verdict
+from sensai_release.release.publish import write_atomic
 from sensai_release.release.tables import ReleasedTables, load_dictionaries, read_json_object
 from sensai_release.release.trust import load_trust
 from sensai_release.release.verify import VerificationReport
@@ -121,7 +122,7 @@ def write_page(content: Mapping[str, Any], html: Path) -> None:
         text = render_page(TEMPLATE, report=content, synthetic=content["synthetic"])
     except (jinja2.UndefinedError, KeyError, TypeError, ValueError, AttributeError):
         raise _unknown_form() from None
-    write_text(html, text)
+    write_atomic(html, text.encode())
 
 
 def _refused(path: Path, error: GateError, report: VerificationReport) -> Json:

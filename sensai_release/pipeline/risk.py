@@ -21,6 +21,7 @@ from sensai_release.privacy.persons import person_keys, tells_of_persons
 from sensai_release.privacy.risk import assess as measure
 from sensai_release.release.manifest import check_schema
 from sensai_release.release.tables import ReleasedTables, load_dictionaries, read_json_object
+from sensai_release.release.told_links import told_links
 from sensai_release.release.waived import predicate_gates
 
 POLICY = "policy.json"
@@ -56,33 +57,12 @@ def assess_release(path: Path) -> dict[str, Any]:
     dictionaries = load_dictionaries(path / "schemas")
     if not policy.is_file() or not dictionaries:
         raise ReleaseFormatError("PATH", "is neither a release nor a candidate", "Name a folder made by 'release'.")
-    return _judged(_assess(path, policy, _links_of(dictionaries)))
-
-
-def _links_of(dictionaries: Mapping[str, Mapping[str, Any]]) -> Links:
-    """The tables of persons and of sessions, as the dictionaries of a release show them."""
-    own = (d for d in dictionaries.values() if d.get("person_key") and d.get("primary_key") == [d["person_key"]])
-    persons = next((d for d in own if not d.get("foreign_keys")), None)
-    if persons is None:
+    links = told_links(path, dictionaries)
+    if links is None:
         raise ReleaseFormatError(
             "schemas", "describe no table with one row a person", "Build it again with a released table of persons."
         )
-    leads = f"{persons['table']}.{persons['person_key']}"
-    sessions = next(
-        (
-            d
-            for d in dictionaries.values()
-            if any(key["references"] == leads for key in d.get("foreign_keys", ()))
-            and d.get("primary_key") not in (None, [], [persons["person_key"]])
-        ),
-        None,
-    )
-    return Links(
-        persons=persons["table"],
-        person_key=persons["person_key"],
-        sessions=sessions["table"] if sessions else "",
-        session_key=sessions["primary_key"][0] if sessions else "",
-    )
+    return _judged(_assess(path, policy, links))
 
 
 def _refuse_without_persons(held: ReleasedTables, persons: str) -> None:

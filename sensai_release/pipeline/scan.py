@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from sensai_release.errors import ConfigurationError, InputError
 from sensai_release.pipeline import versioning
+from sensai_release.pipeline.built import SCAN, note_made
 from sensai_release.pipeline.source import list_source
 from sensai_release.pipeline.workspace import Workspace, write_json
 from sensai_release.privacy.leakscan import Canaries, CanaryBuilder, ScanLimits, scan_bytes, scan_tree
@@ -75,6 +76,7 @@ def scan_workspace(workspace: Workspace, *, on_progress: Progress | None = None)
     findings += [replace(item, file=GIT_LOG) for item in log]
     document = _document(findings, canaries)
     write_json(workspace.reports / REPORT, document)
+    note_made(workspace, SCAN)
     if not document["ok"]:
         shutil.rmtree(workspace.package, ignore_errors=True)
     return document

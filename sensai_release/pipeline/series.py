@@ -18,6 +18,7 @@ from sensai_release.privacy.persons import person_keys, tells_of_persons
 from sensai_release.privacy.series import PersonRows, SeriesRelease, SeriesReport, assess_series, finding
 from sensai_release.release.layout import MANIFEST
 from sensai_release.release.tables import ReleasedTables, load_dictionaries, read_json_object
+from sensai_release.release.told_links import told_links
 from sensai_release.release.verify import verify_release
 
 CANDIDATE = "candidate"
@@ -53,7 +54,7 @@ def assess_candidate(workspace: Workspace) -> SeriesReport:
                 advice = "Run 'verify' on it and fetch an intact copy with 'dvc pull'."
                 skipped.append(_left_out("unverified", path.name, "does not verify", advice))
                 continue
-            held.append(read_release(path, path / "reports" / _POLICY, path.name, links))
+            held.append(read_release(path, path / "reports" / _POLICY, path.name))
         except ReleaseFormatError:
             skipped.append(_left_out("unreadable", path.name, "cannot be read", "Run 'verify' on it."))
     candidate = read_release(workspace.candidate, workspace.candidate / _POLICY, CANDIDATE, links)
@@ -65,13 +66,17 @@ def _left_out(code: str, name: str, what: str, advice: str) -> dict[str, Any]:
     return finding(code, name, f"{what}, so the risk across releases says nothing of it", advice)
 
 
-def read_release(folder: Path, policy_path: Path, name: str, links: Links) -> SeriesRelease:
+def read_release(folder: Path, policy_path: Path, name: str, links: Links | None = None) -> SeriesRelease:
     """What the measure needs of the candidate or release in `folder`; feature tables are not read.
 
+    Without `links` the release itself tells which tables lead to its persons: earlier ones may have had other names.
     Raises `ReleaseFormatError` when a document or a table is not what it should be.
     """
     policy = read_json_object(policy_path, _POLICY)
     dictionaries = load_dictionaries(folder / "schemas")
+    links = links or told_links(folder, dictionaries)
+    if links is None:
+        raise ReleaseFormatError(f"{name}: schemas", "describe no table with one row a person", "Run 'verify' on it.")
     held = ReleasedTables(folder / "data", dictionaries)
     names = [name for name, dictionary in dictionaries.items() if tells_of_persons(dictionary, links)]
     tables = {name: held.read(name) for name in names}

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sensai_release import __version__
 from sensai_release.errors import InputError
 from sensai_release.pipeline.workspace import Workspace, write_json
 from sensai_release.table.catalogue import catalogue_digest
@@ -158,10 +159,11 @@ def intake(workspace: Workspace) -> None:
     """Writes work/intake.json, the keyed state of the source folder, on which the first DVC stage depends.
 
     DVC itself would store MD5 sums of the source files in dvc.lock; a committed MD5 of a small file lets anyone
-    confirm a guess about its content. Beside it stands the state of the catalogue, which gives schemas their ranges.
+    confirm a guess about its content. Beside it stands the state of the catalogue, which gives schemas their ranges,
+    and the version of the tool: another one may make another candidate.
     """
     write_json(workspace.work / "intake.json", intake_document(workspace))
-    write_json(workspace.work / "catalogue.json", {"sha256": catalogue_digest()})
+    write_json(workspace.work / "catalogue.json", {"sha256": catalogue_digest(), "tool": __version__})
 
 
 def intake_document(workspace: Workspace) -> dict[str, object]:

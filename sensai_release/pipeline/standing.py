@@ -207,10 +207,22 @@ def _put(
     write_atomic(path, envelope.to_bytes())
     record(workspace, "status", {"action": action, **_logged(document, envelope), **facts})
     sign_head(workspace, signer)
-    if (workspace.root / ".git").exists():
-        paths = [_place(workspace), _LOG, CHECKPOINT_PLACE]
-        versioning.record_files(workspace.root, f"Status {document.series} {document.version}: {action}", paths)
+    _commit(workspace, document, action)
     return Announcement(path=_place(workspace), document=document, signatures=len(envelope.signatures))
+
+
+def _commit(workspace: Workspace, document: StatusDocument, action: str) -> None:
+    """Brings the document and the log into git, where there is one."""
+    if not (workspace.root / ".git").exists():
+        return
+    paths = [name for name in (_place(workspace), _LOG, CHECKPOINT_PLACE) if (workspace.root / name).exists()]
+    versioning.record_files(workspace.root, f"Status {document.series} {document.version}: {action}", paths)
+
+
+def _commit_left(workspace: Workspace, document: StatusDocument) -> None:
+    """Commits a document that a full disk kept from git: what is said next may be that nothing needs to be done."""
+    if (workspace.root / ".git").exists() and versioning.is_uncommitted(workspace.root, _place(workspace)):
+        _commit(workspace, document, "recovered")
 
 
 def _logged(document: StatusDocument, envelope: Envelope) -> dict[str, Any]:
@@ -243,12 +255,14 @@ def _present(workspace: Workspace) -> Envelope | None:
         raise ConfigurationError(_place(workspace), "is for another series", "Take it back from git.")
     same = last is not None and last["status_sha256"] == facts["status_sha256"]
     if same and last is not None and last["signers"] == facts["signers"]:
+        _commit_left(workspace, document)
         return envelope
     if not same and document.version != (last["status_version"] if last is not None else 0) + 1:
         raise ConfigurationError(
             _place(workspace), "is not the one that the log records last", "Take the newest one back from git."
         )
     record(workspace, "status", {"action": "recovered", **facts})
+    _commit_left(workspace, document)
     return envelope
 
 

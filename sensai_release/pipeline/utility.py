@@ -66,6 +66,10 @@ class _Candidate:
             release.table: (schema, release)
             for schema, release in released_tables(workspace.schemas, self._params.profile.name)
         }
+        if absent := sorted(set(self._specs) - set(self._dictionaries)):
+            raise ConfigurationError(
+                "the candidate", f"was built before the schemas named the table {absent[0]}", "Run 'build' first."
+            )
         sessions = self._tables.read(
             self._params.session_table, [self._params.session_key, self._params.raw["sessions"]["person"]]
         )

@@ -31,7 +31,7 @@ from sensai_release.table.portrait import recording_facts, tenths
 from sensai_release.table.readers import read_file
 from sensai_release.table.rules import check_rules
 from sensai_release.table.schema import SchemaSet, TableSchema
-from sensai_release.table.store import read_parquet, write_parquet, write_shard
+from sensai_release.table.store import read_parquet, taking_place_of, write_parquet, write_shard
 from sensai_release.table.stowaways import stowaway_findings
 
 Progress = Callable[[int, int], None]
@@ -164,12 +164,11 @@ def _read_one(context: _Context, file: SourceFile) -> dict[str, Any]:
         findings += validate_with_pandera(table, schema, place=file.place)
         profile = column_profile(table, schema)
     shard.parent.mkdir(mode=0o700, exist_ok=True)
-    temporary = shard.with_suffix(".new")
     kept = _only_needed(table, schema, context.needed[file.table])
-    (write_shard if _is_recording(context, file) else write_parquet)(kept, temporary)
-    with temporary.open("rb") as written:
-        digest = hashlib.file_digest(written, "sha256").hexdigest()
-    temporary.replace(shard)
+    with taking_place_of(shard) as temporary:
+        (write_shard if _is_recording(context, file) else write_parquet)(kept, temporary)
+        with temporary.open("rb") as written:
+            digest = hashlib.file_digest(written, "sha256").hexdigest()
     outcome = _outcome(file, stored=True, findings=findings, rows=reading.rows)
     outcome["sha256"] = digest
     outcome["profile"] = profile
@@ -227,12 +226,22 @@ def _context_key(context: _Context) -> str:
 def _load_index(workspace: Workspace, context: _Context) -> Mapping[str, Any]:
     try:
         index = read_json_object(workspace.validated / "index.json", "work/validated/index.json")
-        if index["key"] == _context_key(context):
-            units: Mapping[str, Any] = index["units"]
+        units: Mapping[str, Any] = index["units"]
+        # What is not as it was written, in any part, is not made sense of.
+        if index["key"] == _context_key(context) and index["sha256"] == _digest(units):
             return units
     except (ReleaseFormatError, KeyError):
         pass  # a missing or torn index only means that every file is read again
     return {}
+
+
+def _compact(document: Any) -> str:
+    """JSON without indents: no person reads it, and they would take five times as long to write."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def _digest(units: Any) -> str:
+    return hashlib.sha256(_compact(units).encode()).hexdigest()
 
 
 def _finish_folder(
@@ -257,9 +266,8 @@ def _finish_folder(
     for path in sorted(workspace.validated.rglob("*")):
         if path.is_file() and path not in wanted:
             path.unlink()
-    # Without indents: no person reads it, and they would take five times as long to write.
-    index = json.dumps({"key": _context_key(context), "units": outcomes}, sort_keys=True, separators=(",", ":"))
-    write_text(workspace.validated / "index.json", index)
+    index = {"key": _context_key(context), "sha256": _digest(outcomes), "units": outcomes}
+    write_text(workspace.validated / "index.json", _compact(index))
     # What DVC follows is one keyed digest of all that lies here: it would store the number of files, and beside the
     # number of released recordings that tells how many were left out.
     content = [(file.table, file.unit, outcomes[file.unit]["sha256"]) for file in files]

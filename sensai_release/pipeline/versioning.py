@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sensai_release.errors import ConfigurationError, ToolError
 from sensai_release.table.documents import load_yaml
@@ -82,8 +84,8 @@ def run_pipeline(root: Path, *, workers: int | None, quiet: bool) -> PipelineRun
     dvc.yaml asks for.
     """
     _refuse_absent_parameters(root)
-    with tempfile.TemporaryDirectory() as folder:
-        journal = Path(folder) / "journal"
+    with _temporary_folder() as folder:
+        journal = folder / "journal"
         journal.touch()
         environment = _environment(root) | {JOURNAL_VARIABLE: str(journal)}
         if workers is not None:
@@ -91,7 +93,7 @@ def run_pipeline(root: Path, *, workers: int | None, quiet: bool) -> PipelineRun
         if quiet:
             environment["SENSAI_RELEASE_QUIET"] = "1"
         done = subprocess.run(  # the stages' stdout is for people too, and ours may be promised to a JSON document
-            [sys.executable, "-m", "dvc", "repro", "--quiet"], cwd=root, env=environment, stdout=sys.stderr, check=False
+            [sys.executable, "-c", _REPRO], cwd=root, env=environment, stdout=sys.stderr, check=False
         )
         # A stage that was killed while it wrote leaves a torn last line; DVC's own exit code tells of it.
         lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -101,8 +103,32 @@ def run_pipeline(root: Path, *, workers: int | None, quiet: bool) -> PipelineRun
     if failed is not None:
         return PipelineRun(ran=ran, failed=failed["stage"], exit_code=failed["exit"])
     if done.returncode != 0:
+        _refuse_full_disk(root, "dvc repro")
         raise ToolError("dvc repro", "could not run the pipeline", "Run 'dvc repro' in the workspace to see why.")
     return PipelineRun(ran=ran, failed=None, exit_code=0)
+
+
+# Of a failure of its own DVC says, even when it is to be quiet, that strangers are happy to help, and nothing else.
+_REPRO = """
+import sys
+from dvc.cli import main
+from dvc.ui import ui
+
+ui.error_write = lambda *_, **__: None
+sys.exit(main(["repro", "--quiet"]))
+"""
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """Raises `ToolError` where nothing can be written: Python would say that there is no such file."""
+    try:
+        folder = tempfile.TemporaryDirectory()
+    except FileNotFoundError:
+        cure = "Make room there, or set TMPDIR to another folder."
+        raise ToolError("the folder for temporary files", "takes no file", cure) from None
+    with folder as name:
+        yield Path(name)
 
 
 def note_stage(stage: str, exit_code: int) -> None:
@@ -117,6 +143,25 @@ def changed_stages(root: Path) -> list[str]:
     """The stages that `dvc repro` would run again, the always-run intake left out."""
     answer = _dvc(root, ["status", "--json"])
     return [stage for stage in STAGES if stage != "intake" and stage in json.loads(answer or "{}")]
+
+
+def following_stages(root: Path, stages: Sequence[str]) -> list[str]:
+    """The stages that read what one of `stages` writes, at any remove: they run again when it comes out different."""
+    held = (load_yaml(root / "dvc.yaml", "dvc.yaml") or {}).get("stages") or {}
+    written = {name for stage in stages for name in _written(held.get(stage) or {})}
+    found: list[str] = []
+    for stage in (stage for stage in STAGES if stage not in stages):
+        entry = held.get(stage) or {}
+        if written & set(entry.get("deps") or ()):
+            found.append(stage)
+            written |= _written(entry)
+    return found
+
+
+def _written(entry: Mapping[str, Any]) -> set[str]:
+    """The names under `outs` and `metrics` of a stage in dvc.yaml, where each is a name or a mapping of one."""
+    listed = [*(entry.get("outs") or ()), *(entry.get("metrics") or ())]
+    return {name for item in listed for name in ([item] if isinstance(item, str) else item)}
 
 
 def record_release(root: Path, name: str, message: str) -> bool:
@@ -135,6 +180,19 @@ def record_release(root: Path, name: str, message: str) -> bool:
     if not is_tagged(root, name):
         _git(root, "tag", "--annotate", "--message", message, name)
     return remote
+
+
+def is_recorded(root: Path, name: str) -> bool:
+    """Whether DVC and the last commit hold the release as it lies there: a full disk may have come in between."""
+    pointer = f"releases/{name}.dvc"
+    if not (root / pointer).exists() or is_uncommitted(root, pointer):
+        return False
+    return not json.loads(_dvc(root, ["status", "--json", pointer]) or "{}")
+
+
+def is_uncommitted(root: Path, path: str) -> bool:
+    """Whether a file is there that the last commit does not hold as it is."""
+    return bool(_git(root, "status", "--porcelain", "--", path).strip())
 
 
 def record_files(root: Path, message: str, paths: Sequence[str]) -> None:
@@ -297,10 +355,33 @@ def _run(root: Path, command: Sequence[str], name: str, *, held: int | None = No
     except FileNotFoundError:
         raise ToolError(name, "is not installed", "Install git, then try again.") from None
     if done.returncode < 0:
-        raise _KilledError(name, "was killed", "Give the same command again: it goes on from there.")
+        how = ": a file grew larger than the limit (ulimit -f)" if done.returncode == -signal.SIGXFSZ else ""
+        raise _KilledError(name, f"was killed{how}", "Give the same command again: it goes on from there.")
     if done.returncode != 0:
+        _refuse_full_disk(root, name)
         # The tool's own words can hold paths of this machine; the exit code and the command are enough to go on.
         raise ToolError(
             name, f"ended with exit code {done.returncode}", f"Run '{name}' by hand in the workspace to see why."
         )
     return done.stdout
+
+
+# git and DVC write copies of what they take in, an index and a database.
+_ROOM = 8 << 20
+
+
+def _refuse_full_disk(root: Path, name: str) -> None:
+    """Raises `ToolError` when a program may have failed because the disk takes no more: DVC would not say so.
+
+    Tried out with a file that has no name, since neither free bytes nor the words of a program tell of every limit.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=root, buffering=0) as file:
+            room = memoryview(bytes(_ROOM))
+            while room:
+                room = room[file.write(room) :]
+            os.fsync(file.fileno())
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        cure = "Mend this, then give the same command again: it goes on from there."
+        raise ToolError(name, f"could not write to the disk of the workspace: {reason}", cure) from None

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from sensai_release.errors import ConfigurationError, GateError, OutputExistsError, ReleaseFormatError
-from sensai_release.pipeline.describe import PAYLOAD, inputs_of
+from sensai_release.pipeline.built import refuse_changed
+from sensai_release.pipeline.describe import PAYLOAD
 from sensai_release.pipeline.logbook import record
 from sensai_release.pipeline.scan import scan_path
 from sensai_release.pipeline.trusting import key_path
@@ -60,24 +61,18 @@ class HeldFile:
 
 
 def candidate_payload(workspace: Workspace) -> dict[str, Any]:
-    """What the built package knows of itself. Refuses one built from other inputs than those that lie here now."""
+    """What the built package knows of itself. Refuses one of other inputs, or that is not as the build left it."""
     if not (workspace.package / PAYLOAD).is_file():
         raise ConfigurationError("the candidate", "is not there", "Run 'sensai-release build' first.")
-    facts = candidate_document(workspace.package)
-    now = inputs_of(workspace)
-    changed = sorted(name for name in now if now[name] != facts["inputs"].get(name))
-    if changed:
-        raise ConfigurationError(
-            "the candidate", f"was built before a change of: {', '.join(changed)}", "Run 'sensai-release build' again."
-        )
-    return facts
+    refuse_changed(workspace)
+    return candidate_document(workspace.package)
 
 
 def candidate_document(folder: Path) -> dict[str, Any]:
     """What `package` wrote of a candidate. Raises `ConfigurationError` when that is damaged."""
     try:
         document = read_json_object(folder / PAYLOAD, PAYLOAD)
-        if isinstance(document["predicate"]["risk"], dict) and isinstance(document["inputs"], dict):
+        if isinstance(document["predicate"]["risk"], dict):
             return document
     except (ReleaseFormatError, KeyError, TypeError):
         pass

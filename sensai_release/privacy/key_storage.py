@@ -51,9 +51,16 @@ def create_files(outputs: Sequence[tuple[Path, bytes, int]]) -> None:
         if isinstance(error, FileExistsError):
             raise OutputExistsError("key file", "is already there", "Choose another path.") from None
         if isinstance(error, OSError):
-            place = place_of(outputs[0][0])
-            raise KeyFileError(place, "cannot be written", "Give a path in a folder that is there.") from None
+            raise _unwritten(outputs[0][0], error) from None
         raise
+
+
+def _unwritten(path: Path, error: OSError) -> KeyFileError:
+    """Why a key file could not be made, without its folder, which the message of the system would hold."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR) or error.errno is None:
+        return KeyFileError(place_of(path), "cannot be written", "Give a path in a folder that is there.")
+    cause = f"cannot be written: {os.strerror(error.errno)}; no part of it was left"
+    return KeyFileError(place_of(path), cause, "Mend this, or give a path in another folder.")
 
 
 def _create_whole(path: Path, data: bytes, mode: int) -> bool:

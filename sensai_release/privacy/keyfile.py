@@ -47,6 +47,7 @@ from sensai_release.privacy.key_text import (
     parse_key,
 )
 from sensai_release.privacy.key_text import KeyRole as KeyRole
+from sensai_release.privacy.names import name_fault
 
 SIGNING_ROLES: tuple[KeyRole, ...] = ("steward", "reviewer")
 
@@ -258,10 +259,12 @@ def check_public_key(raw: bytes, place: str = "public key") -> None:
 
 
 def check_name(name: str) -> None:
-    """Refuses (`KeyFileError`) a name that would not stay on its own line of a key file."""
+    """Refuses (`KeyFileError`) a name that would not stay on its own line of a key file, or not be read as it is."""
     if not name.strip() or name != name.strip() or len(name) > _NAME_LENGTH or not name.isprintable():
         cause = f"must be 1 to {_NAME_LENGTH} printable characters on one line, without spaces around it"
         raise KeyFileError("--name", cause, "Give a person's or an office's name.")
+    if fault := name_fault(name):
+        raise KeyFileError("--name", fault, "Give a person's or an office's name.")
 
 
 def new_root_text(name: str) -> tuple[KeyInfo, bytes]:

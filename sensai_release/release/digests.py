@@ -11,6 +11,7 @@ Numbers are little-endian. Who uses helpers, and when, is `hashing`'s.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -29,6 +30,7 @@ LENGTH = struct.Struct("<Q")
 ANSWER = struct.Struct("<?Q32s")
 _CHUNK = 1 << 20
 _NOTHING = bytes(32)
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 Read = tuple[bool, int, bytes]
 """What was read of a file: whether all of it, how many bytes, and their SHA-256 (zeros unless all was read)."""
@@ -50,13 +52,16 @@ def open_parent(folder: int, path: str) -> Iterator[int]:
 def hash_batch(folder: int, parent: str, files: Sequence[tuple[str, int]]) -> list[Read]:
     """Files in one folder below an open directory, by name and expected size in bytes.
 
-    At most one byte more than the expected size is read; of a longer file, the size on disk is told.
+    At most one byte more than the expected size is read; of a longer file, the size on disk is told. Raises `OSError`
+    where this machine lacks descriptors or memory: that says nothing about the files.
     """
     buffer = memoryview(bytearray(min(_CHUNK, 1 + max(size for _, size in files))))
     try:
         with open_parent(folder, parent) as opened:
             return [_hash_file(opened, name, expected, buffer) for name, expected in files]
-    except OSError:
+    except OSError as error:
+        if error.errno in _SHORTAGES:
+            raise
         return [(False, 0, _NOTHING)] * len(files)
 
 
@@ -78,7 +83,9 @@ def _hash_file(parent: int, name: str, expected: int, buffer: memoryview) -> Rea
                     break  # room was left for one byte more, and none came: this is the end
         finally:
             os.close(descriptor)
-    except OSError:
+    except OSError as error:
+        if error.errno in _SHORTAGES:
+            raise
         return False, size, _NOTHING
     return True, size, state.digest()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ from sensai_release.release.documents import MAXIMUM_BYTES, canonical_json, pars
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAXIMUM_ENVELOPE_BYTES = 2 * MAXIMUM_BYTES
 _MAXIMUM_SIGNATURES = 64
+_KEY_ID = re.compile(r"[0-9a-f]{16}")
 
 
 class SigningKey(Protocol):
@@ -79,8 +81,15 @@ def _from_document(document: Any) -> Envelope:
     return Envelope(
         payload_type=_text(document["payloadType"]),
         payload=_decode(document["payload"]),
-        signatures=tuple(Signature(key_id=_text(item["keyid"]), value=_decode(item["sig"])) for item in signatures),
+        signatures=tuple(Signature(key_id=_key_id(item["keyid"]), value=_decode(item["sig"])) for item in signatures),
     )
+
+
+def _key_id(value: Any) -> str:
+    """DSSE leaves its form open; ours is that of `public_key_id`, and nothing else is carried along."""
+    if not _KEY_ID.fullmatch(_text(value)):
+        raise ValueError
+    return str(value)
 
 
 def _encode(data: bytes) -> str:
@@ -152,7 +161,8 @@ def openssl_recipe() -> str:
     """Shell lines for README.md that check a release with sha256sum and OpenSSL (1.1.1 or later) alone.
 
     They are to be run inside the release directory, with the signer's public key in `../steward.pub`. They write to a
-    temporary folder only, and stop with an error at the first thing that is wrong.
+    temporary folder only, and stop with an error at the first thing that is wrong. Nobody has signed SHA256SUMS, so it
+    is held against the manifest, and that is verified last: whoever reads "Successfully" need not have read the rest.
     """
     return r"""set -e
 sha256sum --check --strict --quiet SHA256SUMS
@@ -161,5 +171,9 @@ id=$(openssl pkey -pubin -in ../steward.pub -outform DER | tail -c 32 | sha256su
 sed -n "s/.*\"keyid\":\"$id\",\"sig\":\"\([^\"]*\)\".*/\1/p" manifest.dsse.json | base64 -d > "$scratch/sig.bin"
 printf 'DSSEv1 28 application/vnd.in-toto+json %d ' "$(wc -c < manifest.json)" > "$scratch/pae.bin"
 cat manifest.json >> "$scratch/pae.bin"
+grep -o '"sha256":"[0-9a-f]*"},"mediaType":"[^"]*","name":"[^"]*"' "$scratch/pae.bin" |
+  sed 's/"sha256":"\([0-9a-f]*\)".*"name":"\(.*\)"/\1  \2/' > "$scratch/sums"
+sha256sum manifest.json >> "$scratch/sums"
+LC_ALL=C sort -k 2 "$scratch/sums" | cmp - SHA256SUMS
 openssl pkeyutl -verify -pubin -inkey ../steward.pub -rawin -in "$scratch/pae.bin" -sigfile "$scratch/sig.bin"
 """

@@ -7,7 +7,9 @@ interpreter of its own. Should a helper not start or not answer, threads do its 
 
 from __future__ import annotations
 
+import fcntl
 import os
+import selectors
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +36,7 @@ _BATCH_BYTES = 4 << 20
 # Starting helpers takes some 15 ms, as long as threads lose on so much.
 _HELPERS_FROM_FILES = 2_000
 _HELPERS_FROM_BYTES = 256 << 20
+_SECONDS_TO_GREET = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,8 @@ def hash_files(
 
     At most one byte more than the expected size is read. Takes all cores and a fixed amount of memory. `meanwhile` is
     called when all have their work, for what this thread can do instead of waiting. `helpers` says whether each core
-    gets an interpreter of its own; by default where that is faster.
+    gets an interpreter of its own; by default where that is faster. Raises `OSError` where this machine lacks
+    descriptors or memory.
     """
     total = sum(sizes.values())
     done = 0
@@ -75,10 +79,17 @@ def hash_files(
             helper = idle.get()
             found = None if helper is None else helper.hash(*batch)
             idle.put(helper if found is not None else None)
-            return batch, hash_batch(folder, *batch) if found is None else found
+            # A helper may be denied what this process is not, so what it could not read is looked at again.
+            if found is None or not all(whole for whole, _, _ in found):
+                found = hash_batch(folder, *batch)
+            return batch, found
 
         pool = stack.enter_context(ThreadPoolExecutor(max_workers=workers, thread_name_prefix="sha256"))
-        found = pool.map(hashed, _batches(sizes))
+        try:
+            found = pool.map(hashed, _batches(sizes))
+        except RuntimeError:  # no more threads for this user: this one does all the work
+            pool.shutdown(cancel_futures=True)
+            found = map(hashed, _batches(sizes))
         if meanwhile is not None:
             meanwhile()
         for (parent, files), reads in found:
@@ -127,33 +138,46 @@ class _Helper:
     def hash(self, parent: str, files: Sequence[tuple[str, int]]) -> list[Read] | None:
         """What `hash_batch` gives; `None` when the helper does not answer as it should."""
         try:
-            self._questions.write(digests.request(parent, files))
-            self._questions.flush()
-            if not self._greeted and self._answers.read(len(GREETING)) != GREETING:
+            if not self._greeted and not self._greets():
                 return None
             self._greeted = True
+            self._questions.write(digests.request(parent, files))
+            self._questions.flush()
             answer = self._answers.read(ANSWER.size * len(files))
         except (OSError, ValueError):
             return None
         return list(ANSWER.iter_unpack(answer)) if len(answer) == ANSWER.size * len(files) else None
+
+    def _greets(self) -> bool:
+        """Where Python is part of another program, `sys.executable` may be that program, which never says a word."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answers, selectors.EVENT_READ)
+            return bool(selector.select(_SECONDS_TO_GREET)) and self._answers.read(len(GREETING)) == GREETING
 
 
 def _start_helper(folder: int) -> _Helper | None:
     """A helper that sees the open directory; `None` where this program is no plain interpreter, or may start none."""
     if getattr(sys, "frozen", False) or not sys.executable or not Path(digests.__file__).is_file():
         return None
+    try:
+        # Where a standard stream was closed, `folder` may have its number, which the helper needs for its pipes.
+        passed = fcntl.fcntl(folder, fcntl.F_DUPFD_CLOEXEC, 3)
+    except OSError:
+        return None
     # Isolated, without site-packages, writing no bytecode: nothing of the user's can get into it.
-    command = [sys.executable, "-I", "-S", "-B", digests.__file__, str(folder)]
+    command = [sys.executable, "-I", "-S", "-B", digests.__file__, str(passed)]
     try:
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            pass_fds=(folder,),
+            pass_fds=(passed,),
         )
     except OSError:
         return None
+    finally:
+        os.close(passed)
     assert process.stdin is not None  # noqa: S101 - asked for above
     assert process.stdout is not None  # noqa: S101
     return _Helper(process, process.stdin, process.stdout)

@@ -59,11 +59,19 @@ def publish_directory(build: Step, target: Path, *, check: Step | None = None) -
             raise
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, outside: Path | None = None) -> None:
+def write_atomic(
+    path: Path,
+    data: bytes,
+    *,
+    mode: int = 0o644,
+    outside: Path | None = None,
+    announce: Callable[[], object] | None = None,
+) -> None:
     """Writes a temporary file, brings it to disk, and puts it in the place of `path`: readers see old or new bytes.
 
     After an error the old bytes are there. With `outside`, a folder around `path`, the temporary file lies beside that
-    folder where this is possible: a process that dies must not leave a stray file in a release.
+    folder where this is possible: a process that dies must not leave a stray file in a release. `announce` is called
+    when the new bytes are on disk and nobody sees them yet: what must be told before, and only if there was room.
     """
     folder = path.parent if outside is None else room_beside(outside)
     clear_leftovers(folder, path.name)
@@ -77,6 +85,8 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, outside: Path | 
             file.flush()
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
+            if announce is not None:
+                announce()
             with _locked(path.parent):
                 _replace(temporary, path)
     finally:

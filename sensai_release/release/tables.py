@@ -280,21 +280,46 @@ def _is_label(column: Mapping[str, Any]) -> bool:
     return column.get("role") == "sensitive" and column.get("tier") is None and few
 
 
+def band_names(edges: Sequence[float]) -> list[str]:
+    """`[0,50)`, `[50,100]` for the edges 0, 50, 100."""
+    last = len(edges) - 2
+    return [f"[{low:g},{edges[n + 1]:g}{']' if n == last else ')'}" for n, low in enumerate(edges[:-1])]
+
+
+def _in_bands(values: pa.ChunkedArray, edges: Sequence[float]) -> pa.Array:
+    numbers = np.asarray(values.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    place = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
+    return pa.array(band_names(edges)).take(pa.array(place, pa.int64(), mask=np.isnan(numbers)))
+
+
+def splits_table(dictionaries: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The table that gives each person a fold for cross-validation; `None` where no table does."""
+    for name, dictionary in sorted(dictionaries.items()):
+        person = dictionary.get("person_key")
+        columns = [column["name"] for column in dictionary.get("columns", ())]
+        if person and dictionary.get("primary_key") == [person] and "fold" in columns:
+            return name
+    return None
+
+
 def in_order(values: Iterable[str], declared: Sequence[str]) -> list[str]:
     """Values as a reader expects them: in their declared order, then numbers by size and texts by length."""
     place = {value: number for number, value in enumerate(declared)}
     return sorted(values, key=lambda value: (place.get(value, len(place)), len(value), value))
 
 
-def holders(tables: ReleasedTables, table: str, column: str) -> dict[str, set[str]]:
+def holders(tables: ReleasedTables, table: str, column: str, bands: Sequence[float] = ()) -> dict[str, set[str]]:
     """The persons who have each value of a column at least once; empty when no key leads to a person.
 
-    Missing is a value of its own: without it, the persons left over would follow from the total.
+    Missing is a value of its own: without it, the persons left over would follow from the total. With `bands`, the
+    edges of half-open bands of which the last holds its end too, a number counts as its band (`band_names`).
     """
     people = tables.persons(table)
     if people is None or column not in tables.schema(table).names:
         return {}
-    labels = pc.fill_null(tables.column(table, column).cast(pa.string()), MISSING)
+    values = tables.column(table, column)
+    values = _in_bands(values, bands) if bands else values.cast(pa.string())
+    labels = pc.fill_null(values, MISSING)
     pairs = pa.table({"value": labels, "person": people}).drop_null()
     grouped = pairs.group_by("value").aggregate([("person", "list")])
     values, held = grouped["value"].to_pylist(), grouped["person_list"].to_pylist()

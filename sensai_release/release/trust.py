@@ -6,7 +6,6 @@ Answers which roles a set of verified public keys fills. Checking a signature is
 from __future__ import annotations
 
 import base64
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 
 from sensai_release.errors import SensaiReleaseError, TrustError
 from sensai_release.privacy.keyfile import check_public_key
+from sensai_release.privacy.names import identity, looks, name_fault
 from sensai_release.release.documents import canonical_json, parse_strict
 from sensai_release.release.manifest import check_schema
 from sensai_release.release.publish import write_atomic
@@ -22,6 +22,7 @@ from sensai_release.release.publish import write_atomic
 SIGNING_ROLES = ("steward", "reviewer")
 _MAXIMUM_BYTES = 1 << 20
 _CURE = "Make it again with the public key files of the people you trust."
+_ALIKE = "Write the name of one person the same each time; two people need names that differ to the eye."
 
 
 class PublicKey(Protocol):
@@ -49,7 +50,7 @@ class Person:
     @property
     def identity(self) -> str:
         """Two spellings of one name are one person."""
-        return _identity(self.name)
+        return identity(self.name)
 
     def fault_on(self, today: date | None) -> str | None:
         """Why the key does not count today, or None. Without a day, any revocation counts; validity is not looked at.
@@ -104,7 +105,9 @@ class Trust:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], place: str = "trust file") -> Trust:
-        """Raises `TrustError` when the document breaks trust.schema.json, or names an unsafe key or one key twice."""
+        """Raises `TrustError` when the document breaks trust.schema.json, names an unsafe key or one key twice, has a
+        name that cannot be read for what it is, or two names that look alike and are not written alike.
+        """
         try:
             check_schema(data, "trust.schema.json", place)
             people = tuple(Person.from_dict(item) for item in data["people"])
@@ -112,10 +115,18 @@ class Trust:
             raise TrustError(error.place, error.cause, _CURE) from None
         except ValueError:
             raise TrustError(place, "has a day that is in no calendar, or a key that is not base64", _CURE) from None
+        # For JSON Schema 1.0 is an integer; for those who count with it, and for the other verifiers, it is not.
+        if any(type(count) is not int for count in (data["version"], *data["threshold"].values())):
+            raise TrustError(place, "has a number that is not written as a whole one", _CURE)
         for number, person in enumerate(people, start=1):
             check_public_key(person.public_key, f"{place}: key {number}")
-            if not person.name.isprintable() or not person.identity:
-                raise TrustError(place, f"has an unprintable name at number {number}", _CURE)
+            if fault := name_fault(person.name):
+                raise TrustError(place, f"has a name at number {number} that {fault}", _CURE)
+        if alike := _look_alikes([person.name for person in people]):
+            first, second = alike
+            raise TrustError(
+                place, f"has names at numbers {first} and {second} that look alike and are written otherwise", _ALIKE
+            )
         if len({person.public_key for person in people}) != len(people):
             raise TrustError(place, "has the same key twice; each key stands for one person", _CURE)
         return cls(threshold=dict(data["threshold"]), people=people)
@@ -137,20 +148,27 @@ def load_trust(path: Path) -> Trust:
 def add_person(trust: Trust, key: PublicKey) -> Trust:
     """The trust with one more key; a key that is known under the same name gains the role instead.
 
-    Raises `TrustError` for a key of another kind, an unsafe key, or a key that stands under another name already.
+    Raises `TrustError` for a key of another kind, an unsafe key, a key that stands under another name already, a name
+    that cannot be read for what it is, or one that looks like a name there and is written otherwise.
     """
     if key.role not in SIGNING_ROLES:
         raise TrustError("public key", "is no steward's or reviewer's key", "Add the .pub file of a signing key.")
+    if fault := name_fault(key.name):
+        raise TrustError("public key", f"has a name that {fault}", "Ask its owner for a key under a plain name.")
     people = list(trust.people)
     for index, person in enumerate(people):
         if person.public_key == key.raw:
-            if person.identity != _identity(key.name):
+            if person.identity != identity(key.name):
                 raise TrustError(
                     "public key", "is already there under another name", "Ask its owner for their own key."
                 )
             people[index] = replace(person, roles=tuple(sorted({*person.roles, key.role})))
             break
     else:
+        if _look_alikes([*{person.name for person in people}, key.name]):
+            raise TrustError(
+                "public key", "has a name that looks like one in the trust file, written otherwise", _ALIKE
+            )
         people.append(Person(name=key.name, roles=(key.role,), public_key=key.raw))
     changed = replace(trust, people=tuple(sorted(people, key=lambda person: (person.identity, person.public_key))))
     return Trust.from_dict(changed.to_dict())
@@ -194,5 +212,12 @@ def _seat(
     return False
 
 
-def _identity(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+def _look_alikes(names: list[str]) -> tuple[int, int] | None:
+    """The first two places, counted from 1, with names that a reader cannot tell apart though they are not the same."""
+    seen: dict[tuple[str, str], int] = {}
+    for number, name in enumerate(names, start=1):
+        for look in sorted(looks(name)):
+            other = seen.setdefault(look, number)
+            if names[other - 1] != name:
+                return other, number
+    return None

@@ -59,7 +59,14 @@ def decide(codes: set[str], trusted: bool, freshness: Freshness = "unknown") -> 
 
 _EXPLANATIONS = (
     (
-        {"signature.broken", "envelope.malformed", "envelope.type"},
+        {"envelope.malformed", "envelope.type"},
+        (
+            "The file with the signatures was cut off, or an editor or another program changed it, so nothing can be "
+            "said about who made this. Get the release again."
+        ),
+    ),
+    (
+        {"signature.broken"},
         (
             "The signatures do not fit this manifest: one of the two was changed or damaged after signing. Do not use "
             "the data; get the release again, and tell the steward if it happens twice."
@@ -73,10 +80,21 @@ _EXPLANATIONS = (
         ),
     ),
     (
-        {"manifest.changed", "manifest.unreadable", "manifest.malformed"},
+        {"manifest.other_version", "digest.other_version"},
         (
-            "manifest.json is not the one that was signed. An editor or a copying tool may have rewritten it, or "
-            "somebody changed it on purpose. Get the release again."
+            "Files of two versions of the release lie in one folder: most likely one was copied over the other. Get "
+            "the release again, into an empty folder."
+        ),
+    ),
+    (
+        {"manifest.shorter", "manifest.unreadable"},
+        ("manifest.json is missing or not whole: most likely a download or a copy was cut off. Get the release again."),
+    ),
+    (
+        {"manifest.changed", "manifest.malformed"},
+        (
+            "manifest.json is not the one that was signed. An editor or a copying tool may have rewritten it, it may "
+            "be that of another version, or somebody changed it on purpose. Get the release again."
         ),
     ),
     (
@@ -91,6 +109,21 @@ _EXPLANATIONS = (
         ),
     ),
     (
+        {"digest.spreadsheet"},
+        (
+            "A file was opened and saved again by a spreadsheet program, which writes other bytes and may change "
+            "values. The data are not those that were released; get them again, and open copies only."
+        ),
+    ),
+    (
+        {"digest.mismatch", "digest.rewritten", "size.longer"},
+        (
+            "Files hold other bytes than were signed: opened and saved again by a program such as a spreadsheet, mixed "
+            "with those of another version, damaged on disk, or changed on purpose. The data are not those that were "
+            "released; get them again."
+        ),
+    ),
+    (
         {"file.missing", "size.shorter"},
         "Files are missing or too short: most likely a download or a copy was cut off. Get the release again.",
     ),
@@ -102,11 +135,10 @@ _EXPLANATIONS = (
         ),
     ),
     (
-        {"digest.mismatch", "size.longer", "checksums.changed", "checksums.unreadable"},
+        {"checksums.changed", "checksums.unreadable"},
         (
-            "Files hold other bytes than were signed: opened and saved again by a program, mixed with those of "
-            "another version, damaged on disk, or changed on purpose. The data are not those that were released; get "
-            "them again."
+            "SHA256SUMS, the list for people without this tool, is not the one that belongs to the release: cut off, "
+            "changed, or that of another version. Get the release again."
         ),
     ),
     (

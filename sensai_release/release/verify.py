@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from sensai_release.errors import ReleaseFormatError
 from sensai_release.privacy.keyfile import public_key_id
+from sensai_release.release.damage import is_whole, is_workbook, read_edges
 from sensai_release.release.documents import MAXIMUM_BYTES
 from sensai_release.release.dsse import MAXIMUM_ENVELOPE_BYTES, PAYLOAD_TYPE, Envelope, verify_signatures
 from sensai_release.release.hashing import Progress, hash_files
@@ -57,7 +58,9 @@ Deep = Callable[[Path], Iterable[tuple[str, str, str]]]
 
 _PROBLEMS_SHOWN = 200
 _OF_THE_DESKTOP = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini", re.IGNORECASE)
+_OF_AN_OPEN_FILE = re.compile(r"\.~lock\..*#|~\$.*")
 _TEXT_LIMIT = 4 << 20
+_CHANGES = frozenset({"digest.mismatch", "digest.rewritten", "digest.spreadsheet", "size.longer", "size.shorter"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +231,8 @@ class _Verification:
             return self._stop("the manifest cannot be interpreted", envelope)
         self._record([])
 
+        self._recognise_previous(statement)
+
         # 4. The file set. 5. Sizes and digests. 6. SHA256SUMS. 7. Tables. 8. Waivers.
         entries, problems = self._list()
         # Where nothing could be listed, nobody knows what is missing.
@@ -259,8 +264,25 @@ class _Verification:
         except OSError:
             return envelope, [_problem("manifest.unreadable", MANIFEST, "is missing or cannot be read")]
         if manifest != envelope.payload:
+            if envelope.payload.startswith(manifest):
+                text = f"is cut off: it has {len(manifest)} bytes of the {len(envelope.payload)} that were signed"
+                return envelope, [_problem("manifest.shorter", MANIFEST, text)]
             return envelope, [_problem("manifest.changed", MANIFEST, "is not what was signed")]
         return envelope, []
+
+    def _recognise_previous(self, statement: Statement) -> None:
+        """Says so when manifest.json is that of the release before this one, whose digest the signed one holds."""
+        previous = statement.predicate["previous"]
+        if previous is None or not any(problem.code == "manifest.changed" for problem in self._steps[0].problems):
+            return
+        try:
+            found = hashlib.sha256(read_file(self._folder, MANIFEST, limit=MAXIMUM_BYTES)).hexdigest()
+        except OSError:
+            return
+        if found == previous["manifest_sha256"]:
+            text = f"is that of version {previous['version']}, and the signatures are those of another one"
+            problem = _problem("manifest.other_version", MANIFEST, text)
+            self._steps[0] = replace(self._steps[0], problems=(problem,))
 
     def _check_signatures(self, envelope: Envelope, trust: Trust) -> list[Problem]:
         signed = verify_signatures(envelope, trust.public_keys)
@@ -275,9 +297,10 @@ class _Verification:
         known = {public_key_id(person.public_key): person for person in trust.people}
         for signature in envelope.signatures:
             person = known.get(signature.key_id)
+            alone = replace(envelope, signatures=(signature,))
             if person is None:
                 self._notes.append("There is a signature by somebody whom your trust file does not name.")
-            elif person.public_key not in signed:
+            elif not verify_signatures(alone, [person.public_key]):
                 text = f"has a signature under the key of {person.name} that is not theirs"
                 problems.append(_problem("signature.broken", ENVELOPE, text))
             elif fault := person.fault_on(self._today):
@@ -313,9 +336,33 @@ class _Verification:
                 problems.append(_problem("digest.mismatch", digest.path, "holds other bytes than were signed"))
             else:
                 self._intact.add(digest.path)
-        return sorted(
-            (self._explain_text(problem, resources) for problem in problems), key=lambda problem: problem.path
+        problems = sorted(
+            (self._explain_change(problem, resources) for problem in problems), key=lambda problem: problem.path
         )
+        changed = sum(problem.code in _CHANGES for problem in problems)
+        if changed > max(2, len(resources) // 2):
+            text = f"has {changed} of {len(resources)} files that are not those signed: most likely another version's"
+            problems.insert(0, _problem("digest.other_version", ".", text))
+        return problems
+
+    def _explain_change(self, problem: Problem, resources: Mapping[str, Any]) -> Problem:
+        """Says what probably happened to a file, where its first and last bytes or its line ends tell."""
+        if problem.code not in ("size.shorter", "size.longer", "digest.mismatch"):
+            return problem
+        try:
+            with open_file(self._folder, problem.path) as file:
+                size = file.seek(0, 2)
+                file.seek(0)
+                head, tail = read_edges(file, size)
+        except OSError:
+            return problem
+        if is_workbook(head):
+            text = "is now a workbook or an archive, as a spreadsheet program saves one"
+            return _problem("digest.spreadsheet", problem.path, text)
+        if problem.code == "size.shorter" and is_whole(problem.path, head, tail, size):
+            text = f"{problem.message}, and is whole: it is another file"
+            return _problem("digest.rewritten", problem.path, text)
+        return self._explain_text(problem, resources)
 
     def _explain_text(self, problem: Problem, resources: Mapping[str, Any]) -> Problem:
         """Says so when a text file differs in its line ends alone: the commonest harmless change."""
@@ -337,15 +384,25 @@ class _Verification:
         return [] if same else [_problem("checksums.changed", CHECKSUMS, "does not say what the manifest says")]
 
     def _check_tables(self, statement: Statement) -> list[Problem]:
-        from sensai_release.release.conformance import table_faults
+        from sensai_release.release.conformance import dictionary_path, table_faults, table_parts
 
         names = [name for name in statement.resources if name in self._intact]
         faults = table_faults(
             names,
-            lambda name: read_file(self._folder, name, limit=MAXIMUM_BYTES),
+            self._read_intact,
             lambda name: open_file(self._folder, name),
         )
-        return [_problem(code, path, message) for code, path, message in faults]
+        # Of what is not as it was signed, the step before has said what is wrong with it.
+        damaged = {
+            dictionary_path(table)
+            for table, parts in table_parts(list(statement.resources)).items()
+            if {*parts, dictionary_path(table)} & statement.resources.keys() - self._intact
+        }
+        return [
+            _problem(code, path, message)
+            for code, path, message in faults
+            if path not in damaged or code not in ("table.missing", "dictionary.malformed")
+        ]
 
     def _check_waivers(self, statement: Statement) -> tuple[list[Problem], str | None]:
         """The problems, and why the signatures of the waivers were not looked at, if so."""
@@ -473,6 +530,9 @@ def _file_set_problems(entries: Iterable[Entry], statement: Statement) -> list[P
             present.add(entry.path)
         elif entry.kind == "file" and _OF_THE_DESKTOP.fullmatch(entry.path.rpartition("/")[2]):
             text = "is a file that macOS or Windows makes by itself when a folder is looked at; delete it"
+            problems.append(_problem("file.extra", entry.path, text))
+        elif entry.kind == "file" and _OF_AN_OPEN_FILE.fullmatch(entry.path.rpartition("/")[2]):
+            text = "is what a spreadsheet or an editor leaves while a file is open; close the file there, and delete it"
             problems.append(_problem("file.extra", entry.path, text))
         elif not is_plain_path(entry.path):
             problems.append(_problem("name.odd", entry.path, "is not in the manifest, and has an odd name"))

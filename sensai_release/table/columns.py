@@ -114,7 +114,10 @@ def range_text(minimum: float | None, maximum: float | None, step: float | None,
 
 
 def parse_column(entry: Mapping[str, Any], place: str) -> ColumnSpec:
-    """One checked entry of a schema as it stands there; raises `ConfigurationError` for a broken pattern."""
+    """One checked entry of a schema as it stands there.
+
+    Raises `ConfigurationError` for a broken pattern and for an identifier that would not be read as text.
+    """
     if "pattern" in entry:
         try:
             re.compile(entry["pattern"])
@@ -122,6 +125,9 @@ def parse_column(entry: Mapping[str, Any], place: str) -> ColumnSpec:
             raise ConfigurationError(f"{place}.pattern", "is not a regular expression", "Mend the pattern.") from None
     derive = entry.get("derive")
     identifier = entry.get("identifier")
+    if identifier and entry["dtype"] not in ("string", "category"):
+        cause = "declares an identifier that is no text: a number loses its leading zeros"
+        raise ConfigurationError(f"{place}.dtype", cause, "Declare it a string.")
     return ColumnSpec(
         name=derive["name"] if derive else entry.get("name"),
         pattern=entry.get("pattern"),

@@ -7,7 +7,8 @@ may hold is decided elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,6 +39,18 @@ def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         store_schema=False,
         write_page_checksum=True,
     )
+
+
+@contextmanager
+def taking_place_of(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block succeeds, and is gone when it fails."""
+    temporary = path.with_suffix(".new")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:

@@ -65,6 +65,15 @@ def generate_source(
         _write_recordings(cohort, target, on_progress)
 
 
+def left_out(schemas: SchemaSet) -> tuple[str, ...]:
+    """The tables of recordings that `generate_source` does not write: those of no tool whose files it knows."""
+    return tuple(
+        name
+        for name, schema in schemas.items()
+        if schema.source is not None and schema.source.per_recording and not _is_tool_table(schema)
+    )
+
+
 def _write_recordings(cohort: Cohort, target: Path, on_progress: Callable[[int, int], None] | None) -> None:
     tables = [schema for schema in cohort.schemas.values() if _is_tool_table(schema)]
     writers = [_tool_writer(cohort, schema, target) for schema in tables]

@@ -109,8 +109,11 @@ def desk(
     shutil.rmtree(copy)
 
 
-def chosen(document: Any, name: str, *, everything: bool) -> Iterator[Any]:
-    found, most = list(faults(document)), _LONG if everything else _SHORT
+def chosen(document: Any, name: str, *, everything: bool = False, most: int | None = None) -> Iterator[Any]:
+    """Wrong documents, drawn by lot: `most` of them, or as many as the form of the test allows."""
+    found = list(faults(document))
+    if most is None:
+        most = _LONG if everything else _SHORT
     if len(found) > most:
         found = random.Random(name).sample(found, most)  # noqa: S311 - a test must be the same every time
     return (spoilt(document, at, kind) for at, kind in found)
@@ -165,6 +168,41 @@ def test_some_documents_of_a_release(desk: Desk, name: str) -> None:
 @pytest.mark.parametrize("name", _RELEASE)
 def test_all_documents_of_a_release(desk: Desk, name: str) -> None:
     check_release(desk, name, everything=True)
+
+
+# The same before the readers that count everything anew: each takes about a second, so fewer documents are tried.
+
+_COUNTED: dict[str, tuple[str, ...]] = {
+    "reports/policy.json": ("risk", "deep"),
+    "schemas/participants.json": ("risk", "deep"),
+    "datasheet.json": ("deep",),
+    "reports/risk.json": ("deep",),
+    "manifest.json": ("deep",),
+}
+
+
+def check_counted(desk: Desk, name: str, *, most: int) -> None:
+    document = json.loads((desk.place.release / name).read_bytes())
+    commands: dict[str, list[object]] = {
+        "risk": ["risk", desk.release],
+        "deep": ["verify", desk.release, "--trust", desk.trust, "--deep"],
+    }
+    for wrong in chosen(document, f"{name} counted", most=most):
+        sign_anew(desk, name, wrong)
+        for command in _COUNTED[name]:
+            desk.run(*commands[command])
+
+
+@pytest.mark.parametrize("name", _COUNTED)
+def test_some_documents_whose_numbers_are_counted_anew(desk: Desk, name: str) -> None:
+    # The policy is refused before anything is counted.
+    check_counted(desk, name, most=4 if name == "reports/policy.json" else 1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", _COUNTED)
+def test_many_documents_whose_numbers_are_counted_anew(desk: Desk, name: str) -> None:
+    check_counted(desk, name, most=max(1, _LONG // 6))
 
 
 # Documents that are no part of a release, and readers inside longer commands.

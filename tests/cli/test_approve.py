@@ -151,7 +151,7 @@ def test_a_reviewer_whom_the_trust_file_does_not_name(story: Story, workspace: P
 
 
 def test_the_steward_under_another_key_is_still_the_steward(story: Story, workspace: Path, tmp_path: Path) -> None:
-    name = "Demonstration  DATA steward"
+    name = "Demonstration data steward"
     assert run_tool("keygen", tmp_path / "second.key", "--role", "reviewer", "--name", name).code == 0
     trust = tmp_path / "trust.json"
     people = (story.keys / "steward.key.pub", tmp_path / "second.key.pub")
@@ -160,6 +160,64 @@ def test_the_steward_under_another_key_is_still_the_steward(story: Story, worksp
     outcome = run_tool("-C", workspace, *command)
     assert outcome.code == 2
     assert "Two people" in outcome.err
+
+
+REFUSED_SIGNERS = {
+    "absent": "key file absent.key: ",
+    "open": "key file open.key: ",
+    "cut": "key file cut.key: ",
+    "steward": "key file steward.key: was made for the role steward",
+    "unregistered": "--key: is not that of a reviewer in the trust file",
+    "revoked": "--key: is revoked",
+    "the steward's own": "--key: belongs to a person who has signed as steward",
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED_SIGNERS)
+def test_who_cannot_approve_is_told_before_anything_is_read(story: Story, cut: Path, tmp_path: Path, kind: str) -> None:
+    """A damaged release says whether it was looked at: then the verdict on it, exit 1, would come first."""
+    release = tmp_path / newest(cut).name
+    shutil.copytree(newest(cut), release)
+    release.joinpath("TERMS.md").unlink()
+    trust, key = tmp_path / "trust.json", tmp_path / f"{kind}.key"
+    document = json.loads(story.trust.read_text())
+    people = {person["name"]: person for person in document["people"]}
+    if kind in ("open", "cut", "revoked"):
+        text = (story.keys / "reviewer.key").read_text()
+        key.write_text(text[:-60] if kind == "cut" else text)
+        key.chmod(0o644 if kind == "open" else 0o600)
+    elif kind == "steward":
+        key = story.keys / "steward.key"
+    elif kind != "absent":
+        name = "Demonstration data steward" if "own" in kind else "Another"
+        made = run_tool("--json", "keygen", key, "--role", "reviewer", "--name", name)
+        assert made.code == 0
+    if kind == "revoked":
+        people["Demonstration reviewer"]["revoked"] = "2020-01-01"
+    trust.write_text(json.dumps(document))
+    if "own" in kind:
+        assert run_tool("trust", "add", trust, f"{key}.pub").code == 0
+    outcome = run_tool("approve", release, "--key", key, "--trust", trust, cwd=tmp_path)
+    assert outcome.code == 2, outcome.said
+    assert outcome.err.startswith(f"sensai-release: {REFUSED_SIGNERS[kind]}")
+    assert outcome.err.count("\n") == 1
+    sound = run_tool("approve", release, "--key", story.keys / "reviewer.key", "--trust", story.trust, cwd=tmp_path)
+    assert sound.code == 1
+    assert "does not verify" in sound.err
+
+
+@pytest.mark.parametrize("name", ["Demonstration  DATA steward", "Demonstr\u0430tion data steward"])
+def test_a_name_like_that_of_the_steward_is_not_registered(story: Story, tmp_path: Path, name: str) -> None:
+    trust = tmp_path / "trust.json"
+    shutil.copyfile(story.trust, trust)
+    assert run_tool("keygen", tmp_path / "k.key", "--role", "reviewer", "--name", "Placeholder").code == 0
+    public = tmp_path / "k.key.pub"
+    public.write_text(public.read_text().replace("Placeholder", name))
+    outcome = run_tool("trust", "add", trust, public)
+    assert outcome.code == 2
+    assert outcome.err.startswith("sensai-release: public key: has a name that ")
+    assert outcome.err.count("\n") == 1
+    assert trust.read_bytes() == story.trust.read_bytes()
 
 
 def test_a_reviewer_with_nothing_but_the_release(story: Story, cut: Path, tmp_path: Path) -> None:

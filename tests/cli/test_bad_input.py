@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -147,6 +148,20 @@ def test_a_root_key_that_others_can_read(workspace: Path, story: Story, tmp_path
     assert outcome.code == 2
     assert "root.key" in outcome.err
     assert str(keys) not in outcome.said
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_damaged_root_key_is_told_though_nothing_has_changed(
+    workspace_copy: Path, story: Story, tmp_path: Path, size: int
+) -> None:
+    """DVC would ask for the key only when there is work to do: perhaps when no good copy of it is left."""
+    keys = tmp_path / "keys"
+    shutil.copytree(story.keys, keys)
+    os.truncate(keys / "root.key", size)
+    (workspace_copy / "dvc.yaml").write_text("stages: {}\n")  # DVC finds nothing that has changed
+    outcome = run_tool("-C", workspace_copy, "build", key_dir=keys)
+    assert outcome.code == 2
+    assert re.fullmatch(r"sensai-release: key file root\.key: .+ Restore it from its backup, .+\n", outcome.err)
 
 
 def test_keygen_never_overwrites(tmp_path: Path) -> None:

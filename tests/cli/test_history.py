@@ -129,10 +129,14 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
     def call(*words: object) -> tuple[int, Any]:
         capsys.readouterr()
         code = run(["--json", "history", *map(str, words)])
-        out = capsys.readouterr().out
-        return code, json.loads(out) if out else None
+        return code, answered(json.loads(capsys.readouterr().out))
 
     return call
+
+
+def answered(document: Any) -> Any:
+    """The document of an answer; `None` for that of a refusal, which says why and nothing else."""
+    return None if document.keys() == {"ok", "exit", "error"} else document
 
 
 def rows_of(document: Any, series: str = SERIES) -> dict[str, Any]:
@@ -412,7 +416,7 @@ def unprivileged(folder: Path, *words: str) -> tuple[int, Any]:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if "ermission denied" in done.stderr and "sensai-release:" not in done.stderr:
         pytest.skip("another user may not read this Python")
-    return done.returncode, json.loads(done.stdout) if done.stdout else None
+    return done.returncode, answered(json.loads(done.stdout))
 
 
 # The page

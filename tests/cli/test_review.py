@@ -208,6 +208,15 @@ class TestChecklist:
         assert outcome.document["checklist"] == "not given"
         assert "not given" in outcome.err
 
+    def test_none_can_be_added_to_an_approval(self, story: Story, release: Path, tmp_path: Path) -> None:
+        assert "none can be added" in approve(story, release).err
+        before = bytes_of(release)
+        again = approve(story, release, "--checklist", written(tmp_path, filled(release)))
+        assert again.code == 2
+        assert "has a signature by this key already, so the checklist that was given now is not recorded" in again.err
+        assert "have another reviewer approve with one" in again.err
+        assert bytes_of(release) == before
+
     def test_in_a_workspace_the_log_holds_it(self, story: Story, workspace_copy: Path, tmp_path: Path) -> None:
         path = workspace_copy / "releases" / story.releases[-1].name
         shutil.rmtree(path)

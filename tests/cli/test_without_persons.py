@@ -134,7 +134,7 @@ def test_the_risk_of_a_release_without_persons(
     spoil(release)
     outcome = run_tool("--json", "risk", release)
     assert outcome.code == 2, outcome.said
-    assert outcome.out == ""
+    assert outcome.document == {"ok": False, "exit": 2, "error": outcome.err.strip().removeprefix("sensai-release: ")}
     assert place in outcome.err
     assert "again" in outcome.err
 

@@ -6,7 +6,7 @@ of rows matter. Which rows and cells differ is told by `tablediff`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,11 +57,8 @@ def persons_affected(old: ReleasedTables, new: ReleasedTables, tables: Sequence[
     before, after = old.everyone(), new.everyone()
     kept = before & after
     large = tuple(name for name in tables if max(old.rows(name), new.rows(name)) > MOST_ROWS)
-    differing: set[str] = set()
-    for name in tables:
-        if name not in large:
-            differing |= _differing(old, new, name)
-    changed = kept & differing
+    by_table = {name: kept & _differing(old, new, name) for name in tables if name not in large}
+    changed = kept & set().union(*by_table.values())
     involved = {"added": after - before, "removed": before - after, "changed": changed}
     groups = {}
     for name in new.names:
@@ -70,17 +67,36 @@ def persons_affected(old: ReleasedTables, new: ReleasedTables, tables: Sequence[
         if own and dictionary.get("primary_key") == [own]:
             for column in label_columns(dictionary):
                 groups[f"{name}.{column}"] = _by_group(old, new, name, column, involved, minimum)
-    return Affected(changed=mask_persons(len(changed), len(kept - changed), minimum), groups=groups, not_counted=large)
+    shown = mask_persons(len(changed), len(kept - changed), minimum)
+    counted = (part for name in by_table for part in _counted_elsewhere(old, new, name))
+    if isinstance(shown, int) and any(0 < len(changed - part) < minimum for part in counted):
+        shown = f">={minimum}"
+        for ways in (ways for cells in groups.values() for ways in cells.values()):
+            ways["changed"] = shown if isinstance(ways["changed"], int) and ways["changed"] else ways["changed"]
+    return Affected(changed=shown, groups=groups, not_counted=large)
 
 
-def _differing(old: ReleasedTables, new: ReleasedTables, name: str) -> set[str]:
-    """The persons whose rows of a table are not the same, over the columns that both have in one type."""
+def _counted_elsewhere(old: ReleasedTables, new: ReleasedTables, name: str) -> Iterator[frozenset[str]]:
+    """Where each person has one row, the persons behind changed rows and cells: `tablediff` prints how many."""
+    for side in (old, new):
+        people = side.persons(name)
+        if people is None or len(people.unique()) < len(people):
+            return
+    kept = old.everyone() & new.everyone()
+    yield kept & _differing(old, new, name)
+    for column in old.schema(name).names:
+        yield kept & _differing(old, new, name, (column,))
+
+
+def _differing(old: ReleasedTables, new: ReleasedTables, name: str, columns: Sequence[str] | None = None) -> set[str]:
+    """The persons whose rows of a table are not the same, over the columns that both have in one type (or of these)."""
     known = [side.persons(name) for side in (old, new)]
     people = [side for side in known if side is not None]
     if len(people) < 2 or people[0].type != people[1].type:
         return set()
     schemas = [side.schema(name) for side in (old, new)]
-    common = [field.name for field in schemas[0] if field.name in schemas[1].names]
+    wanted = schemas[0].names if columns is None else columns
+    common = [column for column in wanted if column in schemas[1].names]
     same = [column for column in common if schemas[0].field(column).type == schemas[1].field(column).type]
     split = len(people[0])
     persons = np.concatenate(codes_of(people))

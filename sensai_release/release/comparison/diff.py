@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from typing import Any
 import pyarrow as pa
 
 from sensai_release.errors import ReleaseFormatError
-from sensai_release.privacy.links import Links
 from sensai_release.release.comparison.policydiff import policy_changes
 from sensai_release.release.comparison.tablediff import Comparer, TableDiff
 from sensai_release.release.layout import CANDIDATE, ENVELOPE, MANIFEST, PROOF
 from sensai_release.release.tables import Count, ReleasedTables, load_dictionaries, read_json_object
+from sensai_release.release.told_links import told_links
 
 _ABOUT = {CANDIDATE, ENVELOPE, PROOF}
 _BLOCK = 1 << 20
@@ -134,7 +134,7 @@ def diff_releases(old: Path, new: Path, *, minimum: int = 10, coarse: bool = Fal
         files=files,
         tables=tables,
         participants=comparer.participants(),
-        sessions=_sessions(tables),
+        sessions=_sessions(tables, [_session_table(*pair) for pair in ((old, before), (new, after))]),
         policy=_shaped("reports/policy.json", policy_changes, *documents) if all(documents) else (),
         answers=_changed_answers(old, new),
         shifts=comparer.shifts(),
@@ -211,9 +211,20 @@ def _diff_files(old: Path, new: Path) -> tuple[FilesDiff, set[str]]:
     return files, {name.split("/")[1] for name in both if name.startswith("data/")} - differing
 
 
-def _sessions(tables: Mapping[str, TableDiff]) -> dict[str, Count]:
-    table = tables.get(Links().sessions)
-    return {} if table is None else {"added": table.rows_added, "removed": table.rows_removed}
+def _session_table(root: Path, side: ReleasedTables) -> str | None:
+    links = told_links(root, {name: side.dictionaries[name] for name in side.names})
+    return links.sessions if links is not None else None
+
+
+def _sessions(tables: Mapping[str, TableDiff], names: Sequence[str | None]) -> dict[str, Count]:
+    """Rows of the table of sessions, which may be another one in each release."""
+    lost, come = (tables.get(name or "") for name in names)
+    if lost is None and come is None:
+        return {}
+    return {
+        "added": come.rows_added if come is not None else 0,
+        "removed": lost.rows_removed if lost is not None else 0,
+    }
 
 
 def _check_table(side: ReleasedTables, name: str) -> None:

@@ -19,7 +19,7 @@ from sensai_release.release.comparison.arrays import refined
 from sensai_release.release.comparison.rowmatch import TableRows, match_rows, person_numbers
 from sensai_release.release.comparison.shift import Shift, compare_categories, compare_numbers, holm
 from sensai_release.release.comparison.tally import WAYS, Changes, Distribution
-from sensai_release.release.comparison.walk import Walk
+from sensai_release.release.comparison.walk import Walk, Walked
 from sensai_release.release.tables import (
     Codes,
     Count,
@@ -168,12 +168,26 @@ class Comparer:
             if 0 < involved < self._minimum:
                 ways[way] = dict.fromkeys(persons, f"<{self._minimum}")
             else:
-                ways[way] = self._cells({value: len(held) for value, held in persons.items()})
+                ways[way] = self._apart(self._cells({value: len(held) for value, held in persons.items()}), persons)
         return ways if any(count != 0 for cells in ways.values() for count in cells.values()) else None
 
     def _cells(self, counts: Mapping[str, int]) -> dict[str, Count]:
         shown = mask_counts(counts, self._minimum)
         return {name: rounded(count, self._minimum) for name, count in shown.items()} if self._coarse else shown
+
+    def _apart(self, shown: Mapping[str, Count], persons: Mapping[str, set[str]]) -> dict[str, Count]:
+        """Without an exact count of those who came or left and those who changed, where either are few: how many came
+        or left is told elsewhere.
+        """
+        result = dict(shown)
+        if self._coarse:
+            return result
+        stayed = self._old.everyone() & self._new.everyone()
+        for value, held in persons.items():
+            parts = len(held & stayed), len(held - stayed)
+            if isinstance(result[value], int) and any(0 < part < self._minimum for part in parts):
+                result[value] = f">={self._minimum}"
+        return result
 
     def _one_sided(self, name: str) -> TableDiff:
         added = name in self._new.names
@@ -222,15 +236,16 @@ class Comparer:
         if spread:
             self._measure(name, walk, moved, spread)
         in_common = None if people[1] is None else np.bincount(known[1][match.new], minlength=persons)
+        cells = {
+            column: self._counted(found.columns[column].cells, in_common)
+            for column in columns
+            if column in found.columns
+        }
         return {
             "rows_added": mask_rows(come, people[1], self._minimum, coarse=self._coarse),
             "rows_removed": mask_rows(left, people[0], self._minimum, coarse=self._coarse),
-            "rows_changed": self._counted(found.rows, in_common),
-            "cells_changed": {
-                column: self._counted(found.columns[column].cells, in_common)
-                for column in columns
-                if column in found.columns
-            },
+            "rows_changed": self._rows_changed(found, cells, in_common),
+            "cells_changed": cells,
             "changes": {
                 column: self._change(found.columns[column], in_common) for column in columns if column in found.columns
             },
@@ -240,6 +255,15 @@ class Comparer:
         if total is None:
             return f"<{self._minimum}" if flagged.any() else 0
         return mask_counted(flagged, total, self._minimum, coarse=self._coarse)
+
+    def _rows_changed(self, found: Walked, cells: Mapping[str, Count], total: Codes | None) -> Count:
+        """Less the changed cells of a column, these are the rows in which only others changed: not those of few."""
+        shown = self._counted(found.rows, total)
+        if self._coarse or not isinstance(shown, int):
+            return shown
+        exact = (found.columns[column] for column, count in cells.items() if isinstance(count, int))
+        rests = [int((found.rows > changes.cells).sum()) for changes in exact]
+        return f">={self._minimum}" if any(0 < rest < self._minimum for rest in rests) else shown
 
     def _change(self, changes: Changes, total: Codes | None) -> dict[str, Any]:
         """Which way cells went and how far, where enough persons stand behind it; otherwise `ways` is empty."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from sensai_release.errors import ConfigurationError
-from sensai_release.release.datasheet.answers import Answer, bind, questions, without_placeholders
+from sensai_release.release.datasheet.answers import Answer, bind, facts_named_in, questions, without_placeholders
 from sensai_release.release.datasheet.attestation import staleness
 from sensai_release.release.datasheet.contradictions import claims, find_contradictions
 from sensai_release.release.datasheet.facts import Facts
@@ -19,10 +19,20 @@ from sensai_release.release.datasheet.sheet import Datasheet
 from sensai_release.table.findings import Finding, sort_findings
 
 # A number by itself: digits that belong to a name (NCT07262632, Apache-2.0) are part of a word.
-_NUMBER = re.compile(r"(?<!\w)(?<!\w[-./])(?<!\d,)\d")
-_UNDETERMINED = re.compile(
-    r"\bto be (?:determined|decided|confirmed|announced|defined)\b|\bt\.?b\.?[acd]\b|\A\s*unknown\b", re.IGNORECASE
+# "One" and "two" count nothing in most sentences ("one may", "the two groups"), so only larger numbers are looked for.
+_NUMBER = re.compile(
+    r"(?<!\w)(?<!\w[-./])(?<!\d,)\d"
+    r"|\b(?:three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|twenty"
+    r"|thirty|forty|fifty|sixty|seventy|eighty|ninety|dozens?|hundreds?|thousands?|millions?)\b",
+    re.IGNORECASE,
 )
+_UNDETERMINED = re.compile(
+    r"\bto be (?:determined|decided|confirmed|announced|defined|completed|added|established)\b|\bt\.?b\.?[acd]\b"
+    r"|\bnot (?:yet |been )+(?:determined|decided|confirmed|announced|defined|known)\b|\b(?:TODO|FIXME)\b"
+    r"|\A\s*unknown\b",
+    re.IGNORECASE,
+)
+_YES_OR_NO = re.compile(r"\s*(yes|no)\s*(?:[,.;:!]|\Z)", re.IGNORECASE)
 _RENDER = "The datasheet states other numbers than the release holds; render it again."
 
 
@@ -30,9 +40,10 @@ def check_datasheet(datasheet: Datasheet, facts: Facts | None = None) -> tuple[F
     """The findings; `column` of each is the id of the question, or the name of the group of facts.
 
     `datasheet.unanswered`, `.question` (belongs to none), `.open` (a warning when it is so knowingly), `.not_open`,
-    `.undetermined` (says itself that it is open), `.stale`, `.typed_number`, `.claim` (unknown, or of another
-    question), `.claim_missing`, `.contradiction.<rule>`, `.number`. With `facts`, counted anew from the release, every
-    number that the datasheet states must equal them, and rules and attestations are held against them.
+    `.undetermined` (says itself that it is open), `.stale`, `.not_computed` (says that it is, and names no count),
+    `.typed_number`, `.claim` (unknown, or of another question), `.claim_missing`, `.claim_text` (the text says yes and
+    the claim no, or the reverse), `.contradiction.<rule>`, `.number`. With `facts`, counted anew from the release,
+    every number that the datasheet states must equal them, and rules and attestations are held against them.
     """
     known = [question.id for question in questions()]
     given = Counter(answer.question for answer in datasheet.answers)
@@ -47,7 +58,21 @@ def check_datasheet(datasheet: Datasheet, facts: Facts | None = None) -> tuple[F
         findings += [*_openness(answer), *_typed_numbers(answer), *_claims(answer)]
         if answer.kind == "attested":
             findings += _stale(answer, held)
-    findings += find_contradictions(datasheet.answers, held)
+        if answer.kind == "computed" and not (
+            answer.query or held.values.keys() & set(facts_named_in(answer.template))
+        ):
+            message = (
+                "The answer is of the kind 'computed' and names nothing that was counted. Name a fact or a query, or "
+            )
+            findings.append(
+                _finding("not_computed", answer.question, f"{message}give it the kind 'recorded' and its source.")
+            )
+    contradicted = list(find_contradictions(datasheet.answers, held))
+    blamed = {finding.column for finding in contradicted}
+    findings += contradicted
+    findings += [
+        found for answer in datasheet.answers if answer.question not in blamed for found in _claims_of_text(answer)
+    ]
     if facts is not None:
         findings += _numbers(datasheet, facts)
     return sort_findings(findings)
@@ -110,6 +135,17 @@ def _claims(answer: Answer) -> Iterator[Finding]:
         says = known[name]["says"]
         message = f"Say under 'claims' whether {says} ({name}: true or false), so that it can be checked."
         yield _finding("claim_missing", answer.question, message, entry="claims")
+
+
+def _claims_of_text(answer: Answer) -> Iterator[Finding]:
+    """A "No." above a claim that is true: the rules see the claim, readers the text."""
+    word = None if answer.kind == "open" else _YES_OR_NO.match(answer.template)
+    for name, claimed in answer.claims.items():
+        if word and claims().get(name, {}).get("ask") and claimed != (word[1].lower() == "yes"):
+            message = (
+                f"The text begins with '{word[1].capitalize()}', but claims {name}: {str(claimed).lower()}. Mend one."
+            )
+            yield _finding("claim_text", answer.question, message, entry="claims")
 
 
 def _numbers(datasheet: Datasheet, facts: Facts) -> Iterator[Finding]:

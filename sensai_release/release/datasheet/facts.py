@@ -21,10 +21,12 @@ from sensai_release.release.tables import (
     Count,
     Flags,
     ReleasedTables,
+    band_names,
     holders,
     in_order,
     label_columns,
     mask_rows,
+    splits_table,
 )
 
 Value: TypeAlias = int | float | str
@@ -33,6 +35,7 @@ QUERIES = ("tables", "missing", "labels", "subpopulations", "sessions_per_person
 """The groups of facts that an answer can print as tables."""
 
 _POORLY_TRACKED = 0.5
+_BANDS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,8 @@ class Facts:
 
     `tables`: `table`, `title`, `rows`, `columns` (a number). `missing`: `table`, `column`, `missing` cells and their
     `share` of the rows in steps of 5 % (`None` where few persons stand behind), for columns with any. `labels` and
-    `subpopulations`: for `table.column` the number of persons who have each value at least once.
+    `subpopulations`: for `table.column` the number of persons who have each value at least once; a number that models
+    are to predict (`targets` of the context) counts by tenths of its declared range.
     `sessions_per_person`: persons by number of sessions. `splits`: persons by recommended fold. `errors`: `table`,
     `what` is wrong, `rows` and their `share` as for missing cells. `gate`: the risk gate. `signals`: what the tables
     say of themselves, for the rules (`signals.compute_signals`). Counts below `minimum` persons read
@@ -108,6 +112,7 @@ def study_context(params: Mapping[str, Any]) -> dict[str, Value]:
         "consent_recorded": _yes(consent.get("grant")),
         "withdrawal_recorded": _yes(consent.get("withdrawn")),
         "recipients": stated.get("recipients", "not stated"),
+        "targets": ", ".join(params.get("utility", {}).get("targets", ())),
     }
 
 
@@ -152,7 +157,8 @@ def compute_facts(
         values=values,
         tables=overview,
         missing=missing,
-        labels=_distributions(tables, names, minimum, labels=True),
+        labels=_distributions(tables, names, minimum)
+        | _targets(tables, names, minimum, str(context.get("targets", ""))),
         subpopulations=_distributions(tables, names, minimum, labels=False),
         sessions_per_person=_sessions_per_person(tables, sessions, minimum) if sessions in names else {},
         splits=_splits(tables, names, minimum),
@@ -200,12 +206,9 @@ def _share(flags: Flags, people: Codes | None, rows: int, minimum: int) -> float
 
 def _splits(tables: ReleasedTables, names: list[str], minimum: int) -> dict[str, Count]:
     """Persons by fold, of the table that gives each person one."""
-    for name in names:
-        dictionary = tables.dictionaries[name]
-        if dictionary.get("primary_key") == [dictionary.get("person_key")] and "fold" in tables.schema(name).names:
-            held = holders(tables, name, "fold")
-            return _cells({fold: len(held[fold]) for fold in in_order(held, ())}, minimum)
-    return {}
+    name = splits_table({name: tables.dictionaries[name] for name in names})
+    held = {} if name is None else holders(tables, name, "fold")
+    return _cells({fold: len(held[fold]) for fold in in_order(held, ())}, minimum)
 
 
 def _errors(tables: ReleasedTables, name: str, sessions: str, minimum: int) -> Iterator[dict[str, Any]]:
@@ -230,7 +233,7 @@ def _error(tables: ReleasedTables, counted: str, table: str, what: str, flags: F
 
 
 def _distributions(
-    tables: ReleasedTables, names: list[str], minimum: int, *, labels: bool
+    tables: ReleasedTables, names: list[str], minimum: int, *, labels: bool = True
 ) -> dict[str, dict[str, Count]]:
     """Persons by value, for the label columns or for the quasi-identifiers that are categories."""
     result = {}
@@ -244,6 +247,32 @@ def _distributions(
             counts = {value: len(held.get(value, ())) for value in values}
             result[f"{name}.{column}"] = _cells(counts, minimum)
     return result
+
+
+def _targets(tables: ReleasedTables, names: list[str], minimum: int, targets: str) -> dict[str, dict[str, Count]]:
+    """The distributions of what models are to predict, where that is no label column: a score with many values, say."""
+    result = {}
+    for name in names:
+        dictionary = tables.dictionaries[name]
+        for column in dictionary["columns"]:
+            target = f"{name}.{column['name']}"
+            if target in targets.split(", ") and column["name"] not in label_columns(dictionary):
+                result[target] = _cells(_persons_by_part(tables, name, column), minimum)
+    return {target: cells for target, cells in result.items() if cells}
+
+
+def _persons_by_part(tables: ReleasedTables, name: str, column: Mapping[str, Any]) -> dict[str, int]:
+    """Persons by tenth of the declared range of a number, or by category."""
+    edges: list[float] = []
+    parts = list(column.get("categories") or ())
+    if column["dtype"] in ("integer", "number"):
+        low, high = column.get("minimum"), column.get("maximum")
+        edges = [-np.inf, np.inf]
+        if low is not None and high is not None and low < high:
+            edges = [low + (high - low) * step / _BANDS for step in range(_BANDS + 1)]
+        parts = band_names(edges)
+    held = holders(tables, name, column["name"], edges)
+    return {part: len(held.get(part, ())) for part in in_order({*parts, *held}, parts)} if held else {}
 
 
 def _quasi_identifiers(dictionary: Mapping[str, Any]) -> list[str]:

@@ -69,7 +69,7 @@ _DEMANDS: dict[str, Needs] = {
         "health category": ("`health_categories`", lambda release: release.stated.get("health_categories")),
         "contact point": (
             "`study.contact` with `contact.page` or `contact.email`",
-            lambda release: release.contact and (release.contact.page or release.contact.email),
+            lambda release: _has_contact(release),
         ),
         "contact point of the publisher": (
             "`contact.page` or `contact.email`",
@@ -99,13 +99,21 @@ _DEMANDS: dict[str, Needs] = {
             "`publisher.identifier`, `access_body.identifier`",
             lambda release: all(agent.identifier for agent in _agents(release)),
         ),
-        "e-mail of the contact point": ("`contact.email`", lambda release: release.contact and release.contact.email),
+        "contact point": ("`study.contact` with `contact.email`", lambda release: _has_contact(release)),
+        "e-mail of the contact point": (
+            "`contact.email`",
+            lambda release: not _has_contact(release) or (release.contact and release.contact.email),
+        ),
     },
 }
 
 
 def _agents(release: Description) -> list[Organisation]:
     return [agent for agent in (release.publisher, release.access_body) if agent]
+
+
+def _has_contact(release: Description) -> bool:
+    return release.contact is not None and bool(release.contact.page or release.contact.email)
 
 
 def _reachable(release: Description) -> bool:

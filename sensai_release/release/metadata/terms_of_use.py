@@ -101,6 +101,14 @@ class Terms:
         labels = PERMISSIONS | MODIFIERS
         return tuple((code, labels[code]) for code in filter(None, (self.permission, *self.modifiers)))
 
+    @property
+    def in_short(self) -> tuple[str, ...]:
+        """The terms as sentences for people, as short as their labels; empty when nothing is stated."""
+        allowed = "; ".join(label for _, label in self.codes)
+        denied = "; ".join(_ACTIONS[name][1].lower() for name in self.prohibitions)
+        said = (("In short, for: ", allowed), ("Prohibited: ", denied))
+        return tuple(f"{start}{text}." for start, text in said if text)
+
     def __bool__(self) -> bool:
         return bool(self.permission or self.modifiers or self.prohibitions)
 

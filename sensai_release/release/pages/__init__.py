@@ -15,6 +15,7 @@ from sensai_release.privacy.in_force import grouped
 from sensai_release.release.pages import review, risk
 from sensai_release.release.pages.plots import bar, histogram, interval, scale, strip, tenths
 from sensai_release.release.pages.recordings import orders, tally
+from sensai_release.release.visible import visible
 from sensai_release.table.causes import cause
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_finalized,
     )
     environment.filters |= {"declared": declared, "number": number, "percent": percent, "words": words}
     environment.filters |= {"cause": cause, "noticeable": noticeable}
@@ -51,6 +53,11 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {"interval": interval, "scale": scale, "risk": risk, "review": review}
     environment.globals |= {"grouped": grouped, "orders": orders, "tally": tally}
     return environment
+
+
+def _finalized(value: Any) -> Any:
+    """Called for everything that is put into a page; escaping comes after."""
+    return visible(value) if isinstance(value, str) else value
 
 
 def number(value: Any) -> str:

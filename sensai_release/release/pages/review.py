@@ -149,7 +149,7 @@ def _attention(report: Json) -> Iterator[tuple[str, str, str]]:
         else:
             yield from _some("note", len(attack["findings"]), "finding", "about few persons, across releases", "people")
         looser = sum(change["loosened"] for change in difference["policy"])
-        yield from _some("note", looser, "policy change", "that lets more out, or cannot be ordered", "policy")
+        yield from _some("note", looser, "policy change", "that may let more out", "policy")
         columns = sum(len(table["columns_added"]) for table in difference["tables"].values())
         yield from _some("note", columns, "column", "added", "policy")
         shifted = sum(entry["shifted"] for entry in difference["shifts"]["columns"])

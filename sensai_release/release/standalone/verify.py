@@ -26,6 +26,7 @@ if __name__ == "__main__" and not sys.flags.isolated and not getattr(sys.flags, 
 
 import argparse
 import base64
+import datetime
 import hashlib
 import json
 import os
@@ -33,7 +34,8 @@ import re
 import stat
 import time
 import unicodedata
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
+from decimal import Decimal
+from typing import Any, Callable, Dict, Iterable, List, NoReturn, Optional, Set, Tuple
 
 MANIFEST = "manifest.json"
 ENVELOPE = "manifest.dsse.json"
@@ -176,6 +178,33 @@ def parse_json(data: bytes) -> Any:
         raise MalformedError("is not JSON; it may have been cut short") from None
 
 
+def canonical(value: Any) -> str:
+    """RFC 8785: the only form in which a manifest is written."""
+    if isinstance(value, dict):
+        pairs = sorted(value.items(), key=lambda pair: pair[0].encode("utf-16-be"))
+        return "{%s}" % ",".join("%s:%s" % (canonical(key), canonical(item)) for key, item in pairs)
+    if isinstance(value, list):
+        return "[%s]" % ",".join(map(canonical, value))
+    return canonical_number(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+def canonical_number(value: float) -> str:
+    """Section 3.2.2.3: as ECMAScript writes a number."""
+    sign, numerals, exponent = Decimal(repr(value)).normalize().as_tuple()
+    digits, point = "".join(map(str, numerals)), len(numerals) + int(exponent)
+    if value == 0:
+        return "0"
+    if len(digits) <= point <= 21:
+        text = digits + "0" * (point - len(digits))
+    elif 0 < point <= 21:
+        text = digits[:point] + "." + digits[point:]
+    elif -6 < point <= 0:
+        text = "0." + "0" * -point + digits
+    else:
+        text = "%s%s%se%+d" % (digits[0], "." if len(digits) > 1 else "", digits[1:], point - 1)
+    return "-" * sign + text
+
+
 def read_envelope(data: bytes) -> Tuple[bytes, List[Tuple[str, bytes]]]:
     """The payload, and key id and value of each signature. MalformedError unless in the canonical byte form."""
     document = parse_json(data)
@@ -203,19 +232,42 @@ def read_manifest(payload: bytes) -> Dict[str, Tuple[str, int]]:
     """SHA-256 and size of each file. MalformedError when it is no statement of ours, or names what no release holds."""
     document = parse_json(payload)
     try:
+        if canonical(document).encode("utf-8") != payload:
+            raise MalformedError("is not in its canonical byte form")
+        if sorted(document) != ["_type", "predicate", "predicateType", "subject"] or not document["predicate"]:
+            raise MalformedError("is no statement about a release")
         if document["_type"] != STATEMENT_TYPE or document["predicateType"] != PREDICATE_TYPE:
             raise MalformedError("is a statement of another kind")
-        listed = [(item["name"], item["digest"]["sha256"], item["annotations"]["size"]) for item in document["subject"]]
-        for name, digest, size in listed:
-            if not is_plain_path(name) or name in UNLISTED or name == PROOF:
-                raise MalformedError("lists a file under a name that no release has")
-            if not re.match(r"[0-9a-f]{64}\Z", digest) or type(size) is not int or size < 0:
-                raise MalformedError("lists a file without a proper size and SHA-256")
-    except (KeyError, TypeError, AttributeError):
+        listed = [read_entry(item) for item in document["subject"]]
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError):
         raise MalformedError("is no in-toto statement") from None
-    if not listed or len({name.lower() for name, _, _ in listed}) != len(listed):
-        raise MalformedError("lists no file, or a file twice")
+    names = [name for name, _, _ in listed]
+    folded = {name.lower() for name in names}
+    if not listed or names != sorted(names) or len(folded) != len(names):
+        raise MalformedError("lists no file, or a file twice, or out of order")
+    if folded & {folder.lower() for folder in folders_of(names)}:
+        raise MalformedError("lists a file that is a folder too")
     return {name: (digest, size) for name, digest, size in listed}
+
+
+def read_entry(item: Dict[str, Any]) -> Tuple[str, str, int]:
+    name, digest, size = item["name"], item["digest"]["sha256"], item["annotations"]["size"]
+    if (
+        sorted(item) != ["annotations", "digest", "mediaType", "name"]
+        or len(item["digest"]) + len(item["annotations"]) != 2
+    ):
+        raise MalformedError("lists a file in another form")
+    if not is_plain_path(name) or name in UNLISTED or name == PROOF:
+        raise MalformedError("lists a file under a name that no release has")
+    if not re.match(r"[0-9a-f]{64}\Z", digest) or type(size) is not int or not 0 <= size < 2**53:
+        raise MalformedError("lists a file without a proper size and SHA-256")
+    if not re.match(r"[a-z]+/[a-z0-9.+-]+\Z", item["mediaType"]):
+        raise MalformedError("lists a file without a proper type")
+    return name, digest, size
+
+
+def folders_of(paths: Iterable[str]) -> Set[str]:
+    return {path[: match.start()] for path in paths for match in re.finditer("/", path)}
 
 
 def is_plain_path(path: str) -> bool:
@@ -294,7 +346,7 @@ def sha256_below(root: str, path: str, size: int) -> str:
 
 
 def file_set_problems(found: Dict[str, Tuple[str, int]], expected: Set[str]) -> List[Problem]:
-    folders = {path[: match.start()] for path in expected for match in re.finditer("/", path)}
+    folders = folders_of(expected)
     allowed = expected | {PROOF}
     problems: List[Problem] = []
     for path, (kind, _) in found.items():
@@ -342,8 +394,10 @@ def checksum_problems(root: str, payload: bytes, listed: Dict[str, Tuple[str, in
 
 
 class Person:
-    def __init__(self, name: str, roles: List[str], key: bytes) -> None:
-        self.name, self.roles, self.key = name, roles, key
+    """`counts`: whether the key is valid today and was not revoked."""
+
+    def __init__(self, name: str, roles: List[str], key: bytes, counts: bool = True) -> None:
+        self.name, self.roles, self.key, self.counts = name, roles, key, counts
         self.identity = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
@@ -403,29 +457,50 @@ def load_trust(path: str) -> Trust:
     today = time.strftime("%Y-%m-%d", time.gmtime())
     try:
         document = parse_json(read_outside(path, "--trust", 1 << 20))
-        if document["type"] != "sensai-release/trust" or document["version"] != 1:
+        if sorted(document) != ["people", "threshold", "type", "version"] or document["type"] != "sensai-release/trust":
             raise MalformedError("is of another kind")
+        if type(document["version"]) is not int or document["version"] != 1:
+            raise MalformedError("is of another version")
         threshold = {role: document["threshold"][role] for role in document["threshold"]}
         if not threshold or set(threshold) - {"steward", "reviewer"}:
             raise MalformedError("asks for no signature, or for unknown roles")
         if not all(type(count) is int and 1 <= count <= 16 for count in threshold.values()):
             raise MalformedError("asks for an odd number of signatures")
-        people, keys = [], set()
-        for item in document["people"]:
-            person = Person(item["name"], list(item["roles"]), decode_base64(item["public_key"]))
-            days = [item[name] for name in ("valid_from", "valid_until", "revoked")]
-            if any(day is not None and not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", day) for day in days):
-                raise MalformedError("has a day that is in no calendar")
-            if person.key in keys or not is_safe_key(person.key):
-                raise MalformedError("has a key twice, or one that must not be trusted")
-            keys.add(person.key)
-            if (days[0] or today) <= today <= (days[1] or today) and (days[2] is None or today < days[2]):
-                people.append(person)
+        people = [read_person(item, today) for item in document["people"]]
+        if len({person.key for person in people}) != len(people):
+            raise MalformedError("has a key twice")
     except (KeyError, TypeError, AttributeError):
         raise UnusableError("--trust: is no trust file") from None
     except MalformedError as error:
         raise UnusableError("--trust: %s" % error) from None
     return Trust(people, threshold)
+
+
+def read_person(item: Dict[str, Any], today: str) -> Person:
+    days = [item[name] for name in ("valid_from", "valid_until", "revoked")]
+    for day in days:
+        if day is not None and (not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", day) or not is_day(day)):
+            raise MalformedError("has a day that is in no calendar")
+    roles = item["roles"]
+    if len(item) != 6 or type(roles) is not list or not roles or len(set(roles)) != len(roles):
+        raise MalformedError("has a person in another form")
+    if set(roles) - {"steward", "reviewer"}:
+        raise MalformedError("has a person with an unknown role")
+    counts = (days[0] or today) <= today <= (days[1] or today) and (days[2] is None or today < days[2])
+    person = Person(item["name"], roles, decode_base64(item["public_key"]), counts)
+    if not person.identity or not person.name.isprintable() or len(person.name) > 100:
+        raise MalformedError("has an unprintable name")
+    if not is_safe_key(person.key):
+        raise MalformedError("has a key that must not be trusted")
+    return person
+
+
+def is_day(text: str) -> bool:
+    try:
+        datetime.date(*map(int, text.split("-")))
+    except ValueError:
+        return False
+    return True
 
 
 def read_outside(path: str, option: str, limit: int) -> bytes:
@@ -449,8 +524,9 @@ STEPS = (
     "Every file has its size and SHA-256",
     "SHA256SUMS agrees with the manifest",
 )
-NOT_CHECKED = """Not checked here: whether the tables fit their data dictionaries, waivers, the numbers of the datasheet
-and the risk report, the proof of the log, and whether the release was withdrawn. `sensai-release verify` does.
+NOT_CHECKED = """Not checked here: names in a trust file that only look alike, what the manifest says of the release
+beyond its files, whether the tables fit their data dictionaries, waivers, the numbers of the datasheet and the risk
+report, the proof of the log, and whether the release was withdrawn. `sensai-release verify` does.
 """
 
 
@@ -511,10 +587,10 @@ def check_signatures(
     for key_id, value in signatures:
         for person in trust.people:
             if hashlib.sha256(person.key).hexdigest()[:16] == key_id:
-                if ed25519_verifies(person.key, message, value):
-                    signed.add(person.key)
-                else:
+                if not ed25519_verifies(person.key, message, value):
                     problems.append(("signature.broken", ENVELOPE, "has a signature that does not fit " + person.name))
+                elif person.counts:
+                    signed.add(person.key)
     problems += [("approval.missing", ENVELOPE, "lacks the signature of a %s" % role) for role in trust.missing(signed)]
     return problems, signed
 

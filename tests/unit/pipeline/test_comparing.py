@@ -66,6 +66,25 @@ def test_who_left_alone_is_a_finding(tmp_path: Path) -> None:
     assert found["attack"]["findings"][0]["count"] == "<10"
 
 
+def test_who_left_alone_is_a_finding_whatever_the_tables_are_called(tmp_path: Path) -> None:
+    roots = []
+    for version, persons in (("1.0.0", 20), ("2.0.0", 19)):
+        root = tmp_path / version
+        root.mkdir()
+        fill(root)
+        _with_policy(root, persons)
+        shutil.move(root / "data" / "participants", root / "data" / "patients")
+        document = json.loads((root / "schemas" / "participants.json").read_text(encoding="utf-8"))
+        (root / "schemas" / "participants.json").unlink()
+        text = json.dumps(document | {"table": "patients"})
+        (root / "schemas" / "patients.json").write_text(text, encoding="utf-8")
+        seal_release(root, PREDICATE | {"version": version}, STEWARD)
+        roots.append(root)
+    attack = compare(*roots)["attack"]
+    assert attack is not None
+    assert [entry["code"] for entry in attack["findings"]] == ["series.vanished_few"]
+
+
 def _with_policy(root: Path, persons: int) -> None:
     import pyarrow.parquet as pq
 

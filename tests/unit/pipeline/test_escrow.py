@@ -369,7 +369,8 @@ def test_a_series_keeps_its_root_key(place: Place, monkeypatch: pytest.MonkeyPat
     refuse_other_pseudonyms(place.workspace)
     place.new_series(SERIES)
     monkeypatch.delenv(KEY_DIR_VARIABLE)
-    refuse_other_pseudonyms(place.workspace)  # the stage says that the key is missing
+    with pytest.raises(KeyFileError, match="the root key: was not named"):
+        refuse_other_pseudonyms(place.workspace)
 
 
 def test_a_series_keeps_its_study_id(place: Place) -> None:

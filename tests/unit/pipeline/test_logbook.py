@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,7 @@ from sensai_release.pipeline.logbook import (
     verify_log,
 )
 from sensai_release.pipeline.workspace import Workspace, init_workspace, open_workspace
+from sensai_release.release.layout import MANIFEST, PROOF
 
 DIGEST = "ab" * 32
 
@@ -80,6 +84,54 @@ def test_the_end_cut_off(logged: Workspace) -> None:
     path = logged.root / PLACE
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     assert [fault.code for fault in verify_log(logged, TRUST).faults] == ["log.cut"]
+
+
+def with_release(workspace: Workspace) -> None:
+    """A logged, proved release, and then an entry and a head that its proof does not know."""
+    folder = workspace.releases / f"{workspace.params.series}-1.0.0"
+    folder.mkdir()
+    folder.joinpath(MANIFEST).write_bytes(b"{}")
+    digest = hashlib.sha256(b"{}").hexdigest()
+    record(workspace, "build", {})
+    record(workspace, "release", {"name": folder.name, "manifest_sha256": digest})
+    sign_head(workspace, STEWARD)
+    shutil.copytree(workspace.root / "log", workspace.root / "older")
+    record(workspace, "approve", {"name": folder.name})
+    proof = proof_of_release(workspace, digest, sign_head(workspace, REVIEWER))
+    assert proof is not None
+    folder.joinpath(PROOF).write_bytes(proof.to_bytes())
+
+
+def put_back_an_older_log(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.root / "log")
+    workspace.root.joinpath("older").rename(workspace.root / "log")
+
+
+def write_another_log(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.root / "log")
+    for _ in range(5):
+        record(workspace, "build", {})
+    sign_head(workspace, STEWARD)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "codes"),
+    [
+        (put_back_an_older_log, ["log.cut"]),
+        (write_another_log, ["log.release", "log.rewritten"]),
+        (lambda workspace: shutil.rmtree(workspace.root / "log"), ["log.release", "log.cut"]),
+    ],
+)
+def test_a_log_that_is_whole_in_itself_must_hold_the_releases_that_are_here(
+    workspace: Workspace, spoil: Callable[[Workspace], object], codes: list[str]
+) -> None:
+    with_release(workspace)
+    trust = trust_in(STEWARD, REVIEWER)
+    assert verify_log(workspace, trust).ok
+    spoil(workspace)
+    report = verify_log(workspace, trust)
+    assert [fault.code for fault in report.faults] == codes
+    assert f"{workspace.params.series}-1.0.0" in report.faults[0].message
 
 
 def test_a_torn_last_line_is_cut_off_and_logged(logged: Workspace) -> None:

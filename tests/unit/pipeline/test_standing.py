@@ -29,7 +29,7 @@ from sensai_release.errors import (
     VerificationError,
 )
 from sensai_release.pipeline import standing
-from sensai_release.pipeline.logbook import read_log, verify_log
+from sensai_release.pipeline.logbook import read_log, record, verify_log
 from sensai_release.pipeline.trusting import add_people
 from sensai_release.pipeline.workspace import Workspace, init_workspace, open_workspace
 from sensai_release.privacy.keyfile import load_signing_key, write_private_key
@@ -72,7 +72,9 @@ class Place:
         path = self.workspace.releases / f"{self.series}-{version}"
         path.mkdir()
         fill(path)
-        seal_release(path, {**PREDICATE, "series": self.series, "version": version}, self.key("steward"))
+        made = seal_release(path, {**PREDICATE, "series": self.series, "version": version}, self.key("steward"))
+        digest = hashlib.sha256(made.to_bytes()).hexdigest()
+        record(self.workspace, "release", {"name": path.name, "manifest_sha256": digest})
         countersign_release(path, self.key("reviewer"))
         return path
 
@@ -474,8 +476,9 @@ def tool(place: Place, capsys: pytest.CaptureFixture[str]) -> Callable[..., tupl
     def call(*words: object) -> tuple[int, Any]:
         capsys.readouterr()
         code = run(["--json", "-C", str(place.workspace.root), *map(str, words)])
-        out = capsys.readouterr().out
-        return code, json.loads(out) if out else None
+        document = json.loads(capsys.readouterr().out)
+        # That of a refusal says why, and nothing else.
+        return code, None if document.keys() == {"ok", "exit", "error"} else document
 
     return call
 
@@ -505,7 +508,7 @@ def test_the_whole_path_by_command(place: Place, tool: Callable[..., tuple[int, 
     assert document["steps"][-1]["problems"][0]["code"] == "status.rollback"
     assert tool("reactivate", "2.0.0", "--key", key)[0] == 0
     assert tool("log", "verify", "--trust", place.trust_file)[1]["ok"] is True
-    assert [e["event"] for e in tool("log", "show")[1]["entries"]] == ["status"] * 4
+    assert [e["event"] for e in tool("log", "show")[1]["entries"]] == ["release"] * 2 + ["status"] * 4
 
 
 @pytest.mark.parametrize(

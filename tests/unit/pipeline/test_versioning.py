@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,30 @@ def test_a_git_that_is_killed_is_named_and_the_next_one_clears_up(root: Path, tm
     (root / ".gitattributes").unlink()
     versioning.record_files(root, "Second", ["params.yaml"])
     assert messages(root) == ["Second", "First"]
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Files may grow to 100 bytes only, as on a disk that takes no more; programs that are started inherit that."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_git_that_failed_on_a_disk_that_takes_no_more(root: Path, small_files: None) -> None:
+    """It ends with an exit code of its own, and in words of its own."""
+    with pytest.raises(ToolError, match="git add: could not write to the disk of the workspace: File too large"):
+        versioning.record_files(root, "Second", ["no such file"])
+
+
+def test_a_git_that_is_killed_for_a_file_that_is_too_large(root: Path, small_files: None) -> None:
+    with pytest.raises(ToolError, match=r"git add: was killed: a file grew larger than the limit"):
+        versioning.record_files(root, "Second", ["params.yaml"])
+
+
+def test_what_is_not_committed(root: Path) -> None:
+    assert versioning.is_uncommitted(root, "params.yaml")
+    versioning.record_files(root, "Second", ["params.yaml"])
+    assert not versioning.is_uncommitted(root, "params.yaml")
+    assert not versioning.is_recorded(root, "synthetic-1.0.0")

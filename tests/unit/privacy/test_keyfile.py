@@ -157,7 +157,7 @@ def test_a_failure_leaves_no_half_a_pair(tmp_path: Path, monkeypatch: pytest.Mon
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fail_on_second)
-    with pytest.raises(KeyFileError, match="cannot be written"):
+    with pytest.raises(KeyFileError, match="cannot be written: No space left on device; no part of it was left"):
         write_private_key(tmp_path / "key", role="steward", name="A")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +258,38 @@ def test_the_openssl_recipe_refuses_a_changed_file(tmp_path: Path, file: str) ->
     data = release.joinpath(file).read_bytes()
     release.joinpath(file).write_bytes(data.replace(b"e", b"f", 1))
     assert run_recipe(release).returncode != 0
+
+
+def test_the_openssl_recipe_refuses_changed_data_under_changed_checksums(tmp_path: Path) -> None:
+    """Nobody has signed SHA256SUMS: who changes a file can change its line there."""
+    release = tmp_path / "release"
+    make_release(release)
+    tmp_path.joinpath("steward.pub").write_text(STEWARD.pem)
+    old = hashlib.sha256(release.joinpath("TERMS.md").read_bytes()).hexdigest()
+    release.joinpath("TERMS.md").write_text("Anything goes.")
+    sums = release / "SHA256SUMS"
+    sums.write_text(sums.read_text().replace(old, hashlib.sha256(b"Anything goes.").hexdigest()))
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=release, check=True)
+    result = run_recipe(release)
+    assert result.returncode != 0
+    assert "SHA256SUMS differ" in result.stdout
+    assert "Successfully" not in result.stdout
+
+
+@pytest.mark.parametrize("change", [lambda text: "", lambda text: text.partition("\n")[2]])
+def test_the_openssl_recipe_wants_every_file_in_the_checksums(tmp_path: Path, change: Callable[[str], str]) -> None:
+    release = tmp_path / "release"
+    make_release(release)
+    tmp_path.joinpath("steward.pub").write_text(STEWARD.pem)
+    sums = release / "SHA256SUMS"
+    sums.write_text(change(sums.read_text()))
+    assert run_recipe(release).returncode != 0
+
+
+@pytest.mark.parametrize("key_id", ["", "zz", "0" * 15, "0" * 17, "0123456789ABCDEF", "\u00e9" * 16, "0" * 16 + "\n"])
+def test_a_key_id_of_another_form_is_refused(key_id: str) -> None:
+    with pytest.raises(ReleaseFormatError):
+        Envelope.from_bytes(document(signatures=[{"keyid": key_id, "sig": "AA=="}]), "x")
 
 
 def test_the_openssl_recipe_refuses_a_forged_release(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +163,8 @@ PROGRAMS = {
     "another program": "#!/bin/sh\nwhile :; do echo something else; done\n",
     "greets and ends": f"#!/bin/sh\necho '{GREETING.decode().strip()}'\n",
     "greets and says less": f"#!/bin/sh\necho '{GREETING.decode().strip()}'\nhead -c 100 /dev/zero\n",
+    "says nothing": "#!/bin/sh\nexec sleep 60\n",
+    "can read nothing": f"#!/bin/sh\necho '{GREETING.decode().strip()}'\ncat /dev/zero\n",
     "closes its ears": f"#!/bin/sh\nexec 0<&-\necho '{GREETING.decode().strip()}'\n",
 }
 
@@ -182,6 +186,65 @@ def test_threads_do_the_work_of_a_helper_that_does_not_answer(
     assert [digest.sha256 for digest in found] == [
         hashlib.sha256(content(number, number)).hexdigest() for number in range(400)
     ]
+
+
+LIMITED = """
+import os, resource, sys
+from pathlib import Path
+from sensai_release.release.hashing import hash_files
+from sensai_release.release.inventory import open_folder
+
+limit, helpers, closed = sys.argv[2], sys.argv[3] == "helpers", sys.argv[4:]
+for number in closed:
+    os.close(int(number))
+root = Path(sys.argv[1])
+sizes = {path.name: path.stat().st_size for path in sorted(root.iterdir())}
+with open_folder(root) as folder:
+    if limit != "none":
+        kind = getattr(resource, limit)
+        # No descriptor more than are open now; no thread and no process more for a user who is not root.
+        free = os.dup(folder)
+        os.close(free)
+        resource.setrlimit(kind, (free if limit == "RLIMIT_NOFILE" else 0, resource.getrlimit(kind)[1]))
+        if limit == "RLIMIT_NPROC" and os.getuid() == 0:
+            os.setresuid(65534, 65534, 65534)
+    try:
+        found = [digest.sha256 for digest in hash_files(folder, sizes, helpers=helpers)]
+        said = "unread" if None in found else f"read {len(found)}"
+    except OSError as error:
+        said = error.strerror
+os.write(int(os.environ["ANSWER"]), said.encode())
+"""
+
+
+def limited(root: Path, *arguments: str) -> str:
+    """What a process of its own says that lacks something. Arrow and the like are loaded before it does."""
+    write(root, {f"{number:03d}": content(number, number) for number in range(300)})
+    root.chmod(0o755)
+    ours, theirs = os.pipe()
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(root), *arguments],
+        env={**os.environ, "ANSWER": str(theirs)}, pass_fds=(theirs,), capture_output=True, check=False,
+    )  # fmt: skip
+    os.close(theirs)
+    with os.fdopen(ours) as answers:
+        return answers.read() or done.stderr.decode()
+
+
+@pytest.mark.parametrize("closed", [["0"], ["1"], ["0", "1"], ["0", "1", "2"]], ids="".join)
+def test_helpers_work_where_standard_streams_are_closed(tmp_path: Path, closed: list[str]) -> None:
+    """The directory's descriptor then has the number of one of the helper's pipes."""
+    assert limited(tmp_path / "r", "none", "helpers", *closed) == "read 300"
+
+
+@pytest.mark.parametrize("workers", ["helpers", "threads"])
+def test_a_lack_of_descriptors_says_nothing_about_the_files(tmp_path: Path, workers: str) -> None:
+    assert limited(tmp_path / "r", "RLIMIT_NOFILE", workers) == os.strerror(errno.EMFILE)
+
+
+@pytest.mark.parametrize("workers", ["helpers", "threads"])
+def test_a_user_who_may_start_nothing_still_hashes(tmp_path: Path, workers: str) -> None:
+    assert limited(tmp_path / "r", "RLIMIT_NPROC", workers) == "read 300"
 
 
 def test_a_frozen_program_is_not_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

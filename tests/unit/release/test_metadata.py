@@ -146,7 +146,7 @@ def test_nothing_is_made_up(folder: Path) -> None:
 def test_what_is_missing_is_named(folder: Path) -> None:
     release = describe_release(folder, study=STUDY, catalogue={}, predicate=PREDICATE)
     missing = {(gap.standard.split()[0], gap.fact) for gap in gaps(release)}
-    assert {("DataCite", "publication year"), ("Health-RI", "e-mail of the contact point")} <= missing
+    assert {("DataCite", "publication year"), ("Health-RI", "contact point")} <= missing
     assert {("HealthDCAT-AP", "health data access body"), ("HealthDCAT-AP", "distribution")} <= missing
     page = made(folder)["metadata/README.md"]
     assert all(f"| {gap.standard} | {gap.fact} | {gap.fill} |" in page for gap in gaps(release))

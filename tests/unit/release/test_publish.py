@@ -266,3 +266,30 @@ def test_write_atomic_replaces_with_mode(tmp_path: Path) -> None:
     assert path.read_bytes() == b"two"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert names(tmp_path) == ["file.json"]
+
+
+def test_what_is_announced_comes_before_the_new_bytes_and_after_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    seen: list[bytes] = []
+
+    def announce() -> None:
+        (temporary,) = tmp_path.glob(".tmp-*")
+        seen.extend([path.read_bytes(), temporary.read_bytes()])
+
+    write_atomic(path, b"new", announce=announce)
+    assert seen == [b"old", b"new"]
+    assert path.read_bytes() == b"new"
+
+
+def test_what_cannot_be_announced_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def announce() -> None:
+        raise OSError(errno.ENOSPC, "")
+
+    with pytest.raises(OSError):
+        write_atomic(path, b"new", announce=announce)
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]

@@ -182,7 +182,7 @@ class TestTheOrder:
 
     def test_what_asks_for_attention(self, content: dict[str, Any]) -> None:
         points = {text: (kind, section) for kind, text, section in ordered.attention(content)}
-        assert points["1 policy change that lets more out, or cannot be ordered"] == ("note", "policy")
+        assert points["1 policy change that may let more out"] == ("note", "policy")
         assert points["1 finding against the datasheet"] == ("bad", "findings")
         assert points["The terms changed"] == ("note", "terms")
         quiet = content | {
@@ -310,6 +310,18 @@ class TestInTheBrowser:
         assert page.evaluate("document.images.length") == 0
         assert page.evaluate("document.body.innerText.includes('=HYPERLINK(\"http://example.invalid\",1)</style>')")
         assert [url for url in page.requests if not url.startswith("file:")] == []
+
+    @pytest.mark.parametrize("width", [768, 1280])
+    def test_a_name_without_a_break_pushes_nothing_out_of_sight(
+        self, opened: Any, content: dict[str, Any], width: int
+    ) -> None:
+        long = {"column": "a_name_without_any_break_" * 8, "old": "x" * 200, "new": "y" * 200}
+        content["difference"]["policy"] = [change | long for change in content["difference"]["policy"]]
+        wide = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+        page = opened(render_page("diff.html.j2", report=content["difference"], synthetic=True))
+        page.screenshot(width, 900)
+        assert long["column"] in page.evaluate("document.body.textContent")
+        assert page.evaluate(wide) == 0
 
     def test_a_script_that_got_in_all_the_same_does_not_run(self, opened: Any, content: dict[str, Any]) -> None:
         text = page_of(content).replace("<main", "<script>document.title='OWNED'</script><main", 1)

@@ -96,6 +96,8 @@ def trust_document(*people: dict[str, Any], **changes: Any) -> dict[str, Any]:
         trust_document(entry(), threshold={"steward": 0}),
         trust_document(entry(), threshold={"steward": True}),
         trust_document(entry(), threshold={"steward": -1}),
+        trust_document(entry(), threshold={"steward": 1.0}),
+        trust_document(entry(), version=1.0),
         trust_document(entry(), threshold={"boss": 1}),
         trust_document(entry(), entry()),
         trust_document(entry(), entry(name="B")),
@@ -105,6 +107,9 @@ def trust_document(*people: dict[str, Any], **changes: Any) -> dict[str, Any]:
         trust_document(entry(name="  ")),
         trust_document(entry(name="a\nb")),
         trust_document(entry(name="a\u202eb")),
+        trust_document(entry(name="a\u200bb")),
+        trust_document(entry(name="a\u034fb")),
+        trust_document(entry(name="P\u0430ul")),
         trust_document(entry(valid_until="2026-13-01")),
         trust_document(entry(valid_until="01-01-2026")),
         trust_document(entry(public_key="A" * 43 + "=")),
@@ -121,6 +126,40 @@ def test_malformed_trust_files_are_refused(tmp_path: Path, document: dict[str, A
     with pytest.raises(TrustError) as caught:
         load_trust(path)
     assert str(tmp_path) not in str(caught.value)
+
+
+ALIKE = [
+    ("Anna Kos", "anna  KOS"),
+    ("Anna Kos", "\uff21nna Kos"),
+    ("Jos\u00e9", "Jose\u0301"),
+    ("Oca", "\u041e\u0441\u0430"),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), ALIKE)
+def test_names_that_look_alike_and_are_written_otherwise_are_refused(tmp_path: Path, first: str, second: str) -> None:
+    """Whoever counts people by their names must not be shown one name for two people, nor two for one."""
+    document = trust_document(entry(name=first), entry(name="Somebody Else", public_key=STRANGER.text))
+    path = tmp_path / "trust.json"
+    path.write_text(json.dumps(document))
+    trust = load_trust(path)
+    document["people"].append(entry(name=second, public_key=REVIEWER.text))
+    path.write_text(json.dumps(document))
+    with pytest.raises(TrustError, match="numbers 1 and 3 that look alike"):
+        load_trust(path)
+    with pytest.raises(TrustError, match="looks like one in the trust file"):
+        add_person(trust, replace(REVIEWER, name=second))
+
+
+def test_one_person_may_have_two_keys_under_one_name() -> None:
+    trust = add_person(add_person(EMPTY, STEWARD), replace(REVIEWER, name=STEWARD.name))
+    assert [person.identity for person in trust.people] == ["synthetic steward"] * 2
+
+
+@pytest.mark.parametrize("name", ["P\u0430ul", "Paul\u200b", "Paul\u3164", "\u202ePaul"])
+def test_a_name_that_cannot_be_read_is_not_registered(name: str) -> None:
+    with pytest.raises(TrustError, match=r"public key: has a name that .*plain name"):
+        add_person(EMPTY, replace(STEWARD, name=name))
 
 
 @pytest.mark.parametrize(

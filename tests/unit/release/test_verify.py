@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -335,12 +337,81 @@ def test_step_5_changed_bytes(release: Path, change: Callable[[bytes], bytes], c
     assert words in report.explanation
 
 
+def overwrite(name: str, data: bytes) -> Callable[[Path, Path], object]:
+    return lambda release, _: release.joinpath(name).write_bytes(data)
+
+
+def cut_off(name: str) -> Callable[[Path, Path], object]:
+    return lambda release, _: os.truncate(release / name, release.joinpath(name).stat().st_size // 2)
+
+
+def from_other(*names: str) -> Callable[[Path, Path], object]:
+    return lambda release, other: [shutil.copyfile(other / name, release / name) for name in names]
+
+
+def save_again(name: str) -> Callable[[Path, Path], object]:
+    """As a program does that writes fewer bytes than were there, and all of them."""
+
+    def run(release: Path, _: Path) -> None:
+        path = release / name
+        if path.suffix == ".parquet":
+            path.write_bytes(b"PAR1PAR1")
+        else:
+            path.write_bytes(path.read_bytes().replace(b" ", b""))
+
+    return run
+
+
+PART = "data/participants/part-00000.parquet"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found", "words"),
+    [
+        (cut_off(PART), {"size.shorter"}, "a download or a copy was cut off"),
+        (cut_off("schemas/folds.json"), {"size.shorter"}, "a download or a copy was cut off"),
+        (cut_off("manifest.json"), {"manifest.shorter"}, "a download or a copy was cut off"),
+        (cut_off("manifest.dsse.json"), {"envelope.malformed"}, "signatures was cut off"),
+        (cut_off("SHA256SUMS"), {"checksums.changed"}, "SHA256SUMS"),
+        (save_again(PART), {"digest.rewritten"}, "saved again by a program such as a spreadsheet"),
+        (save_again("schemas/folds.json"), {"digest.rewritten"}, "such as a spreadsheet"),
+        (overwrite(PART, b"PK\x03\x04" + bytes(50)), {"digest.spreadsheet"}, "by a spreadsheet program"),
+        (overwrite(PART, b"PK\x03\x04" + bytes(9_000)), {"digest.spreadsheet"}, "by a spreadsheet program"),
+        (overwrite("notes.xlsx", b"PK"), {"file.extra"}, "do not belong to the release"),
+        (overwrite(".~lock.part-00000.csv#", b"x"), {"file.extra"}, "do not belong to the release"),
+        (overwrite("~$part-00000.xlsx", b"x"), {"file.extra"}, "do not belong to the release"),
+        (from_other("manifest.json"), {"manifest.other_version"}, "Files of two versions"),
+        (from_other("manifest.json", "manifest.dsse.json", "SHA256SUMS"), {"digest.other_version"}, "two versions"),
+    ],
+)
+def test_plain_words_on_what_probably_happened(
+    tmp_path: Path, spoil: Callable[[Path, Path], object], found: set[str], words: str
+) -> None:
+    release, other = tmp_path / "r-1.1.0", tmp_path / "r-1.0.0"
+    make_release(other)
+    fill(release)
+    for path in (*release.glob("*.md"), *release.glob("schemas/*")):
+        path.write_text(path.read_text() + "\n\n")
+    for path in release.glob("data/*/*"):
+        pq.write_table(pq.read_table(path), path, compression="gzip", store_schema=False)
+    digest = hashlib.sha256(other.joinpath("manifest.json").read_bytes()).hexdigest()
+    previous = {"version": "1.0.0", "manifest_sha256": digest}
+    seal_release(release, {**PREDICATE, "version": "1.1.0", "previous": previous}, STEWARD)
+    assert verify_release(release, trust=TRUST).ok
+    spoil(release, other)
+    report = verify_release(release, trust=TRUST)
+    assert report.verdict == "invalid"
+    told = {problem.code for step in report.steps for problem in step.problems}
+    assert told == found or (told > found and "two versions" in words)
+    assert words in report.explanation
+
+
 def test_step_5_two_files_swapped(release: Path) -> None:
     one, other = (release / "data" / "folds" / f"part-0000{number}.parquet" for number in (0, 1))
     first, second = one.read_bytes(), other.read_bytes()
     one.write_bytes(second)
     other.write_bytes(first)
-    assert set(codes(verify_release(release, trust=TRUST))[5]) <= {"digest.mismatch", "size.shorter", "size.longer"}
+    assert set(codes(verify_release(release, trust=TRUST))[5]) <= {"digest.mismatch", "digest.rewritten", "size.longer"}
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "data/._folds", "data/Thumbs.db", "desktop.ini"])

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from other_study_kit import SCHEMAS
 
 from sensai_release.errors import ConfigurationError, OutputExistsError
 from sensai_release.table import synthetic_face, synthetic_voice
 from sensai_release.table.schema import SchemaSet, load_schemas, parse_table
-from sensai_release.table.synthetic import MARKER, generate_source
+from sensai_release.table.synthetic import MARKER, generate_source, left_out
 from sensai_release.table.synthetic_cohort import Cohort
 from sensai_release.table.synthetic_draws import Draws, pick
 
@@ -515,3 +516,9 @@ def test_pick_keeps_to_the_edges() -> None:
 def test_session_rows_are_csv(source: Path) -> None:
     with (source / "pain_scores.csv").open(encoding="utf-8", newline="") as rows:
         assert {len(row) for row in csv.reader(rows)} == {6}
+
+
+def test_recordings_of_an_unknown_tool_are_named_as_left_out(schemas: SchemaSet) -> None:
+    study = SchemaSet(tables={t["table"]: parse_table(t, "schemas/x.yaml") for t in SCHEMAS}, hierarchies={})
+    assert left_out(study) == ("wrist",)
+    assert left_out(schemas) == ()

@@ -106,3 +106,22 @@ def test_no_key_is_in_the_result(tables: Tables, count: Any) -> None:
     text = json.dumps(count(tables, scores_of(tables, 3)))
     people = pc.unique(tables["participants"]["participant_id"]).to_pylist()
     assert not any(person in text for person in people)
+
+
+@pytest.mark.parametrize(("elsewhere", "shown"), [(0, 10), (1, ">=10"), (4, ">=10")])
+def test_no_few_persons_are_left_when_counts_are_subtracted(
+    tables: Tables, count: Any, elsewhere: int, shown: int | str
+) -> None:
+    """Ten have another group, which the difference of that table counts; some more differ in another table alone."""
+    sides = []
+    for group in ("pain", "control"):
+        groups = pa.array([group if number < 10 else "control" for number in range(24)])
+        sides.append(tables | {"participants": tables["participants"].set_column(1, "group", groups)})
+    scores = tables["pain_scores"]["nrs_self"].to_pylist()
+    for person in range(10, 10 + elsewhere):
+        scores[2 * person] = (scores[2 * person] + 1) % 11
+    sides[1]["pain_scores"] = tables["pain_scores"].set_column(1, "nrs_self", pa.array(scores, pa.int64()))
+    found = count(*sides)
+    assert found["changed"] == shown
+    # Everybody is in one group, so that the groups tell the number of all.
+    assert found["groups"]["participants.group"]["control"]["changed"] == shown

@@ -332,6 +332,8 @@ class TestCheck:
             ("Minus -3.", 1),
             ("{=60 seconds} of {persons} people, under Apache-2.0 and NCT07262632, AU04_r.", 0),
             ("Since {=2025}, by ISO/IEC {=20889}.", 0),
+            ("Forty persons, thirty-one of them twice, in seven folds.", 3),
+            ("One may split the two groups at {=five} years; often, someone weighs more.", 0),
         ],
     )
     def test_numbers_typed_by_hand(self, datasheet: Datasheet, text: str, typed: int) -> None:
@@ -343,12 +345,42 @@ class TestCheck:
         sheet = build_datasheet((answer,), facts, title="T", synthetic=True)
         assert sheet.answers[0].text == "At most 60 seconds for at least 20."
 
-    @pytest.mark.parametrize("text", ["To be determined, by the board.", "TBD", "Unknown.", "It is to be decided."])
+    @pytest.mark.parametrize("text", [
+        "To be determined, by the board.", "TBD", "Unknown.", "It is to be decided.", "Not yet decided.",
+        "This has not been determined.", "TODO",
+    ])  # fmt: skip
     def test_an_answer_that_decides_nothing(self, datasheet: Datasheet, text: str) -> None:
         assert errors(changed(datasheet, "D2", template=text)) == [("datasheet.undetermined", "D2")]
 
     def test_a_claim_that_is_not_made_is_asked_for(self, datasheet: Datasheet) -> None:
         assert errors(changed(datasheet, "C15", claims={})) == [("datasheet.claim_missing", "C15")]
+
+    @pytest.mark.parametrize(("text", "query", "found"), [
+        ("It is so.", (), [("datasheet.not_computed", "C2")]),
+        ("The profile is {profile}.", (), [("datasheet.not_computed", "C2")]),
+        ("{persons} of them.", (), []),
+        ("See below.", ("tables",), []),
+    ])  # fmt: skip
+    def test_a_computed_answer_names_what_was_counted(
+        self, datasheet: Datasheet, text: str, query: tuple[str, ...], found: list[tuple[str, str]]
+    ) -> None:
+        assert errors(changed(datasheet, "C2", template=text, query=query)) == found
+
+    @pytest.mark.parametrize(("text", "claimed", "found"), [
+        ("No.", True, [("datasheet.claim_text", "C15")]),
+        ("no, nothing of that kind", True, [("datasheet.claim_text", "C15")]),
+        ("Yes. Health data.", True, []),
+        ("Not only health data.", True, []),
+        ("No names; health data.", True, []),
+        ("Yes.", False, [("datasheet.contradiction.sensitive", "C15")]),
+    ])  # fmt: skip
+    def test_the_text_says_what_the_claim_says(
+        self, datasheet: Datasheet, text: str, claimed: bool, found: list[tuple[str, str]]
+    ) -> None:
+        assert errors(changed(datasheet, "C15", template=text, claims={"sensitive": claimed})) == found
+
+    def test_terms_cannot_be_denied(self, datasheet: Datasheet) -> None:
+        assert errors(changed(datasheet, "D4", claims={"terms": False})) == [("datasheet.contradiction.terms", "D4")]
 
     def test_a_claim_of_another_question(self, datasheet: Datasheet) -> None:
         assert ("datasheet.claim", "M1") in errors(changed(datasheet, "M1", claims={"sensitive": True}))
