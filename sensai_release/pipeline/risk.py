@@ -87,6 +87,8 @@ def _assess(folder: Path, policy_path: Path, links: Links, minimum: int = MINIMU
     policy = read_json_object(policy_path, POLICY)
     check_schema(policy, "policy.schema.json", POLICY)
     dictionaries = load_dictionaries(folder / "schemas")
+    for name, dictionary in dictionaries.items():
+        check_schema(dictionary, "dictionary.schema.json", f"schemas/{name}.json")
     held = ReleasedTables(folder / "data", dictionaries)
     _refuse_without_persons(held, links.persons)
     tables = {name: held.read(name) for name, entry in dictionaries.items() if tells_of_persons(entry, links)}

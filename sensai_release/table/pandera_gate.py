@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -62,16 +63,30 @@ def validate_with_pandera(table: pa.Table, schema: TableSchema, *, place: str) -
     Which columns there are is the reader's matter: missing and undeclared ones are passed over here.
     """
     import pandas as pd
-    from pandera.errors import SchemaErrors
 
     frame = _without_nan(table).to_pandas(types_mapper=pd.ArrowDtype)
-    cases: pd.DataFrame | None = None
+    with suppress(pa.ArrowInvalid):
+        return _findings(_failure_cases(frame, schema), table, schema, place)
+    # pandera puts the cases of all columns into one, which whole numbers beyond 2**53 do not survive beside fractions.
+    key = [name for name in schema.primary_key if name in frame.columns]
+    groups = [key, *([name] for name in frame.columns if name not in key)]
+    cases = pd.concat([_failure_cases(frame[group], schema) for group in groups if group], ignore_index=True)
+    return _findings(cases, table, schema, place)
+
+
+def _failure_cases(frame: pd.DataFrame, schema: TableSchema) -> pd.DataFrame:
+    """Check, column and row of what pandera finds; its column `failure_case`, which holds the values, is left out."""
+    import pandas as pd
+    from pandera.errors import SchemaErrors
+
+    about = ["check", "column", "index"]
+    cases = pd.DataFrame(columns=about)
     try:
         to_pandera(schema).validate(frame, lazy=True)
     except SchemaErrors as error:
-        cases = error.failure_cases
+        cases = error.failure_cases[about]
     # Outside the `except`, so that no later error carries the one with the values as its context.
-    return () if cases is None else _findings(cases, table, schema, place)
+    return cases
 
 
 def _without_nan(table: pa.Table) -> pa.Table:
@@ -85,7 +100,7 @@ def _without_nan(table: pa.Table) -> pa.Table:
 
 
 def _findings(cases: pd.DataFrame, table: pa.Table, schema: TableSchema, place: str) -> tuple[Finding, ...]:
-    """Counts of `SchemaErrors.failure_cases`; its column `failure_case`, which holds the values, is never touched."""
+    """Counts of `_failure_cases`."""
     positions = {name: number for number, name in enumerate(table.column_names)}
     found: dict[tuple[int, int, str, str], tuple[int, int]] = {}
     mistyped = {

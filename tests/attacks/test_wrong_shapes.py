@@ -205,6 +205,30 @@ def test_many_documents_whose_numbers_are_counted_anew(desk: Desk, name: str) ->
     check_counted(desk, name, most=max(1, _LONG // 6))
 
 
+@pytest.mark.parametrize("wrong", [{"categories": True}, {"action": None}, {"role": []}, {"tier": "1"}])
+def test_a_dictionary_from_which_nothing_can_be_counted(desk: Desk, wrong: dict[str, Any]) -> None:
+    """Entries that `verify` has no use for, and `risk` has."""
+    path = desk.release / "schemas" / "participants.json"
+    document = json.loads(path.read_bytes())
+    column = next(column for column in document["columns"] if column["role"] == "quasi_identifier")
+    column.update(wrong)
+    path.write_text(json.dumps(document))
+    assert run(["risk", str(desk.release)]) == 2
+    assert "schemas/participants.json" in desk.capture.readouterr().err
+
+
+def test_an_index_of_validated_files_that_was_changed(desk: Desk) -> None:
+    """A cache is not made sense of when it is not as it was written: every file is read again."""
+    path = desk.workspace / "work" / "validated" / "index.json"
+    before = path.read_bytes()
+    index = json.loads(before)
+    unit = next(unit for unit in index["units"].values() if unit["tenths"])
+    unit["tenths"] = {column: [1, [PLANTED]] for column in unit["tenths"]}
+    path.write_text(json.dumps(index))
+    assert run(["-C", str(desk.workspace), "--quiet", "validate"]) == 0
+    assert path.read_bytes() == before
+
+
 # Documents that are no part of a release, and readers inside longer commands.
 
 

@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from sensai_release.pipeline.built import PACKAGE, note_made
+from sensai_release.pipeline.workspace import Workspace
+
 from .conftest import Outcome, Story, run_tool
 
 VERSION = "3.0.0"
@@ -52,6 +55,14 @@ class Waived:
     def release(self, *more: object, version: str = VERSION) -> Outcome:
         return run_tool("-C", self.workspace, "release", version, "--key", self.keys / "steward.key", *more)
 
+    def put(self, path: Path, data: bytes) -> None:
+        """Another file in the package, as if the build had made it."""
+        path.write_bytes(data)
+        note_made(Workspace(root=self.workspace), PACKAGE)
+
+    def restate(self, risk: dict[str, Any]) -> None:
+        self.put(self.risk, json.dumps(risk).encode())
+
     def trusting(self, name: str, people: dict[str, list[str]]) -> Path:
         """The trust file with other roles, by the name of a person."""
         document = json.loads(self.trust.read_text())
@@ -70,7 +81,7 @@ def waived(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Waived:
     shutil.copytree(story.workspace, workspace, symlinks=True)
     shutil.copytree(story.keys, keys)
     for name, role, person in (
-        ("own", "reviewer", "DEMONSTRATION  data steward"),
+        ("own", "reviewer", "Demonstration data steward"),
         ("stranger", "reviewer", "Stranger"),
     ):
         assert run_tool("keygen", keys / f"{name}.key", "--role", role, "--name", person).code == 0
@@ -84,9 +95,9 @@ def waived(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Waived:
     assert built.code == 1, built.said
     made = Waived(workspace, keys, trust, built, (built, built), built)
     risk = json.loads(made.risk.read_text())
-    made.risk.write_text(json.dumps({name: part for name, part in risk.items() if name != "linkability"}))
+    made.restate({name: part for name, part in risk.items() if name != "linkability"})
     without_audit = (made.release(), made.waive("profile_waiver"))
-    made.risk.write_text(json.dumps(risk | {"linkability": risk["linkability"] | AUDIT}))
+    made.restate(risk | {"linkability": risk["linkability"] | AUDIT})
     return Waived(workspace, keys, trust, built, without_audit, made.release())
 
 
@@ -229,17 +240,19 @@ def test_every_void_waiver_stops_the_release(waived: Waived, gates: list[str]) -
     file.write_bytes((folder / f"profile_waiver-{VERSION}.dsse.json").read_bytes())
     refused("is for another gate", *trusted, *day)
     file.write_bytes(good)
-    risk = waived.risk.read_text()
+    risk = waived.risk.read_bytes()
     document = json.loads(risk)
     next(entry for entry in document["gate"] if entry["name"] == "k_min")["value"] = 1
-    waived.risk.write_text(json.dumps(document))
+    waived.restate(document)
     refused("quotes other numbers", *trusted, *day)
-    waived.risk.write_text(risk)
+    waived.put(waived.risk, risk)
     part = min((waived.workspace / "work" / "package" / "data" / "folds").iterdir())
     data = part.read_bytes()
-    part.write_bytes(data + b"\0")
+    waived.put(part, data + b"\0")
     refused("other data", *trusted, *day)
-    part.write_bytes(data)
+    part.write_bytes(data + b"\1")
+    refused("is no longer as 'build' made it: work/package", *trusted, *day, code=2)
+    waived.put(part, data)
 
 
 def test_a_release_with_all_its_waivers_verifies_and_names_them(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_kit import PARTICIPANT, column, table_schema
@@ -60,3 +61,14 @@ def test_both_gates_find_the_same(table: pa.Table) -> None:
 def test_profiles_of_parts_merge_into_that_of_the_whole(table: pa.Table, cut: int) -> None:
     parts = [column_profile(part, SCHEMA) for part in (table.slice(0, cut), table.slice(cut))]
     assert merge_profiles(parts) == merge_profiles([column_profile(table, SCHEMA)])
+
+
+@pytest.mark.parametrize("visits", [[2**53 + 1], [2**53 + 1] * 2, [2**53 + 1, 2**53 + 2], [-(2**63), 2**63 - 1]])
+def test_whole_numbers_that_no_float_holds(visits: list[int]) -> None:
+    # With one row of all of these columns, in this order, pandera fails over its own failure cases.
+    cells = {"AU01_r": None, "AU02_r": None, "id": "P1", "visit": 0, "sex": None, "day": None, "karnofsky": None}
+    columns = {name: pa.array([cell] * len(visits), KINDS[name][0]) for name, cell in cells.items()}
+    table = pa.table({**columns, "visit": pa.array(visits, pa.int64()), "seen": pa.array([False] * len(visits))})
+    found = validate_with_pandera(table, SCHEMA, place="f")
+    assert found == check_table(table, SCHEMA, place="f")
+    assert ("key.duplicate" in {finding.code for finding in found}) == (len(set(visits)) < len(visits))
