@@ -50,16 +50,27 @@ def test_another_series_is_refused(old: Path, tmp_path: Path) -> None:
         compare(old, other)
 
 
-def test_who_left_alone_is_a_finding(tmp_path: Path) -> None:
+def _with_one_person_less(tmp_path: Path, *, persons_table: str = "participants") -> list[Path]:
+    """Two releases; of twenty persons in the first, one is not in the second."""
     roots = []
     for version, persons in (("1.0.0", 20), ("2.0.0", 19)):
         root = tmp_path / version
         root.mkdir()
         fill(root)
         _with_policy(root, persons)
+        if persons_table != "participants":
+            shutil.move(root / "data" / "participants", root / "data" / persons_table)
+            document = json.loads((root / "schemas" / "participants.json").read_text(encoding="utf-8"))
+            (root / "schemas" / "participants.json").unlink()
+            text = json.dumps(document | {"table": persons_table})
+            (root / "schemas" / f"{persons_table}.json").write_text(text, encoding="utf-8")
         seal_release(root, PREDICATE | {"version": version}, STEWARD)
         roots.append(root)
-    found = compare(*roots)
+    return roots
+
+
+def test_who_left_alone_is_a_finding(tmp_path: Path) -> None:
+    found = compare(*_with_one_person_less(tmp_path))
     assert found["participants"] == {"added": 0, "removed": "<10"}
     assert found["attack"]["ok"] is False
     assert [entry["code"] for entry in found["attack"]["findings"]] == ["series.vanished_few"]
@@ -67,20 +78,7 @@ def test_who_left_alone_is_a_finding(tmp_path: Path) -> None:
 
 
 def test_who_left_alone_is_a_finding_whatever_the_tables_are_called(tmp_path: Path) -> None:
-    roots = []
-    for version, persons in (("1.0.0", 20), ("2.0.0", 19)):
-        root = tmp_path / version
-        root.mkdir()
-        fill(root)
-        _with_policy(root, persons)
-        shutil.move(root / "data" / "participants", root / "data" / "patients")
-        document = json.loads((root / "schemas" / "participants.json").read_text(encoding="utf-8"))
-        (root / "schemas" / "participants.json").unlink()
-        text = json.dumps(document | {"table": "patients"})
-        (root / "schemas" / "patients.json").write_text(text, encoding="utf-8")
-        seal_release(root, PREDICATE | {"version": version}, STEWARD)
-        roots.append(root)
-    attack = compare(*roots)["attack"]
+    attack = compare(*_with_one_person_less(tmp_path, persons_table="patients"))["attack"]
     assert attack is not None
     assert [entry["code"] for entry in attack["findings"]] == ["series.vanished_few"]
 
