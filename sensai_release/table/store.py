@@ -30,8 +30,8 @@ def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         path,
         schema.remove_metadata(),
         version="2.6",
-        compression="zstd",
-        compression_level=1,
+        # What other writers use by default is what every reader has; see docs/adr/0027.
+        compression="snappy",
         # Tool output has few distinct values a column (two or three decimals): dictionaries shrink it best. The
         # writer falls back to plain pages by itself where a dictionary grows too large.
         use_dictionary=[*others, *floats],

@@ -78,11 +78,9 @@ class Pairs:
 
     def until(self, end: int, base: int) -> int:
         """The row of the new piece behind the partner of the last matched row before `end`; `base` without one."""
-        if self.matched is None:
-            return int(self.partner[end - 1]) + 1 if end else base
-        before = self.matched[:end]
-        last = end - 1 - int(before[::-1].argmax()) if end else -1
-        return int(self.partner[last]) + 1 if last >= 0 and before[last] else base
+        some = end > 0 and (self.matched is None or bool(self.matched[:end].any()))
+        # Partners ascend, and a row without one repeats the partner before it.
+        return int(self.partner[end - 1]) + 1 if some else base
 
     def between(self, start: int, end: int, base: int) -> Pairs:
         """Rows of the old piece with partners in the new one from `base` on. What they mark is marked here too."""

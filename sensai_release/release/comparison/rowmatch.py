@@ -84,7 +84,8 @@ class TableRows:
 
 
 def _open(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path, page_checksum_verification=True, memory_map=False, pre_buffer=True)
+    # Reading ahead is for stores far away: here it only makes the threads wait for others.
+    return pq.ParquetFile(path, page_checksum_verification=True, memory_map=False, pre_buffer=False)
 
 
 def _read_groups(_: Path, *, file: pq.ParquetFile, groups: list[int], columns: list[str]) -> pa.Table:

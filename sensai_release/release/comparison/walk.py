@@ -27,6 +27,8 @@ from sensai_release.release.comparison.tally import Changes, Distribution, Peopl
 from sensai_release.release.tables import Codes, Flags
 
 _BLOCK_ROWS = 1 << 15
+# More columns at a time fall out of the processor's cache before they are compared; fewer cost more calls.
+_COLUMNS = 12
 _MOST_THREADS = 8
 
 
@@ -128,9 +130,24 @@ class Walk:
         self.found.rows += np.bincount(pairs.behind[pairs.changed], minlength=self._persons)
 
     def _stride(self, pairs: Pairs, groups: tuple[list[int], list[int]], columns: Sequence[str]) -> None:
-        """Walks some of the columns from end to end."""
+        """Walks some of the columns from end to end, a few of them at a time over each block."""
         # An open Parquet file must not be read by two threads at a time.
-        old, new = self._old.reopened(), self._new.reopened()
+        sides = self._old.reopened(), self._new.reopened()
+        few = [columns[start : start + _COLUMNS] for start in range(0, len(columns), _COLUMNS)]
+        walks = [self._steps(pairs, sides, groups, part) for part in few]
+        # In turn, so that each part of the tables is opened once.
+        for _ in itertools.zip_longest(*walks):
+            pass
+
+    def _steps(
+        self,
+        pairs: Pairs,
+        sides: tuple[TableRows, TableRows],
+        groups: tuple[list[int], list[int]],
+        columns: Sequence[str],
+    ) -> Iterator[None]:
+        """Walks a few columns: one step for each block, then one for each piece that only distributions need."""
+        old, new = sides
         tables = (new.read(columns, run) for run in _runs(new, groups[1]))
         held = next(tables) if groups[1] else new.read(columns, [])
         done = base = 0
@@ -143,12 +160,14 @@ class Walk:
             self._block((table, held.slice(0, until - base)), pairs.between(done, end, base))
             held = held.slice(until - base)
             base, done = until, end
+            yield
         # What lies behind the last matched row counts for the distributions only.
         for table in itertools.chain([held], tables) if self._spread else ():
             people = People(pairs.people[1][base : base + table.num_rows])
             base += table.num_rows
             for column in (name for name in columns if name in self._spread):
                 self.found.after[column].add(table.column(column), people)
+            yield
 
     def _out_of_step(self, columns: Sequence[str]) -> None:
         """Tables that are not sorted by key: one column in memory at a time."""
