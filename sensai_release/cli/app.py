@@ -27,6 +27,7 @@ EXIT_OK = 0
 EXIT_VERDICT = 1
 EXIT_JOB = 2
 EXIT_INTERRUPTED = 130
+EXIT_UNHEARD = 141
 EXIT_BUG = 101
 
 GLOBAL_FLAGS = ("--json", "--quiet", "--debug")
@@ -118,9 +119,12 @@ def _invoke(command: Any, arguments: Sequence[str], *, debug: bool) -> int:
         said = "stopped: nothing half-written was left. Run the command again when you like."
         return _refuse(answer, EXIT_INTERRUPTED, said)
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`); what is left to say has nobody to hear it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_VERDICT
+        return _unheard()
+    except SystemExit as end:
+        # Typer ends the process by itself, with the code of a verdict, when it meets a pipe that nobody reads.
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        return _unheard()
     except OSError as error:
         # The message of an OSError holds paths; its number says enough.
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
@@ -134,6 +138,12 @@ def _invoke(command: Any, arguments: Sequence[str], *, debug: bool) -> int:
         said = f"a bug: {type(error).__name__} in {_where(error)}. Please report this line; --debug shows more."
         return _refuse(answer, EXIT_BUG, said)
     return result if isinstance(result, int) else EXIT_OK
+
+
+def _unheard() -> int:
+    """The reader of our output has gone (`| head`). What is left to say has nobody to hear it: that is no verdict."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_UNHEARD
 
 
 def _where(error: BaseException) -> str:

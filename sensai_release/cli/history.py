@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,7 +113,9 @@ def _show_verdict(screen: Screen, found: History) -> None:
         words = "signer unknown: give the trust file that you received another way (--trust)."
         screen.verdict(f"{good} of {len(rows)} releases are intact, {words}", ok=True)
     else:
-        screen.verdict(f"{good} of {len(rows)} releases hold.", ok=True)
+        known = Counter(row.verdict for row in rows if not row.ok)
+        besides = "".join(f"; {count} {verdict}" for verdict, count in sorted(known.items()))
+        screen.verdict(f"{good} of {len(rows)} releases hold{besides}.", ok=True)
 
 
 def _show_rows(screen: Screen, rows: Sequence[Row]) -> None:

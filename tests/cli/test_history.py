@@ -240,7 +240,9 @@ def test_a_changed_manifest_or_envelope_is_never_shown_as_good(shelf: Shelf, ask
     assert list(rows_of(document)) == ["10.0.0"] or not rows_of(document)["9.0.0"]["ok"]
 
 
-def test_a_withdrawn_release_is_told_with_its_reason(shelf: Shelf, ask: Ask) -> None:
+def test_a_withdrawn_release_is_told_with_its_reason(
+    shelf: Shelf, ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
     shelf.announce({"9.0.0": "superseded", "10.0.0": "withdrawn"}, REVIEWER)
     for words in ((), ("--quick",)):
         code, document = ask(shelf.folder, "--trust", shelf.trust, *words)
@@ -249,6 +251,8 @@ def test_a_withdrawn_release_is_told_with_its_reason(shelf: Shelf, ask: Ask) -> 
         told = {name: row["standing"][name] for name in ("state", "reason", "since", "believed")}
         assert told == {"state": "withdrawn", "reason": "error_in_data", "since": "2026-03-10", "believed": True}
         assert rows_of(document)["9.0.0"]["standing"]["state"] == "unknown"
+    assert run(["history", str(shelf.folder), "--trust", str(shelf.trust)]) == 0
+    assert "2 of 2 releases hold; 1 withdrawn." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("quick", [False, True])

@@ -49,6 +49,19 @@ def test_a_verdict_that_cannot_be_written_is_no_verdict(made: Path, full: str) -
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("name", ["good", "bad"])
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_verdict_that_nobody_heard_is_neither(made: Path, name: str, words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        done = subprocess.run(
+            [TOOL, *words, "verify", name, "--trust", "trust.json"],
+            cwd=made, stdout=gone, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (141, False)
+
+
 def test_whoever_stops_it_is_told_what_was_left(made: Path, tmp_path: Path) -> None:
     """A trust file that nobody writes: the command waits for it, so it is known where it is stopped."""
     os.mkfifo(tmp_path / "trust")

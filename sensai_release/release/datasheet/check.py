@@ -21,10 +21,15 @@ from sensai_release.table.findings import Finding, sort_findings
 # A number by itself: digits that belong to a name (NCT07262632, Apache-2.0) are part of a word.
 # "One" and "two" count nothing in most sentences ("one may", "the two groups"), so only larger numbers are looked for.
 _NUMBER = re.compile(
-    r"(?<!\w)(?<!\w[-./])(?<!\d,)\d"
+    r"(?<!\w)(?<!\w[-./])(?<!\d,)\d|(?-i:\bn\d)"
     r"|\b(?:three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|twenty"
     r"|thirty|forty|fifty|sixty|seventy|eighty|ninety|dozens?|hundreds?|thousands?|millions?)\b",
     re.IGNORECASE,
+)
+# What a release counts itself, right behind a number that was marked as none of its counts.
+_STATED = re.compile(r"\{=([^{}]*)\}(\W+\w+)?")
+_COUNTED = re.compile(
+    r"\b(?:participants?|patients?|persons?|people|individuals?|subjects?|sessions?|recordings?)\b", re.IGNORECASE
 )
 _UNDETERMINED = re.compile(
     r"\bto be (?:determined|decided|confirmed|announced|defined|completed|added|established)\b|\bt\.?b\.?[acd]\b"
@@ -41,9 +46,10 @@ def check_datasheet(datasheet: Datasheet, facts: Facts | None = None) -> tuple[F
 
     `datasheet.unanswered`, `.question` (belongs to none), `.open` (a warning when it is so knowingly), `.not_open`,
     `.undetermined` (says itself that it is open), `.stale`, `.not_computed` (says that it is, and names no count),
-    `.typed_number`, `.claim` (unknown, or of another question), `.claim_missing`, `.claim_text` (the text says yes and
-    the claim no, or the reverse), `.contradiction.<rule>`, `.number`. With `facts`, counted anew from the release,
-    every number that the datasheet states must equal them, and rules and attestations are held against them.
+    `.typed_number`, `.stated_count` (a warning: a number of persons marked as no count of the data), `.claim`
+    (unknown, or of another question), `.claim_missing`, `.claim_text` (the text says yes and the claim no, or the
+    reverse), `.contradiction.<rule>`, `.number`. With `facts`, counted anew from the release, every number that the
+    datasheet states must equal them, and rules and attestations are held against them.
     """
     known = [question.id for question in questions()]
     given = Counter(answer.question for answer in datasheet.answers)
@@ -55,7 +61,7 @@ def check_datasheet(datasheet: Datasheet, facts: Facts | None = None) -> tuple[F
     ]
     held = datasheet.facts if facts is None else facts
     for answer in datasheet.answers:
-        findings += [*_openness(answer), *_typed_numbers(answer), *_claims(answer)]
+        findings += [*_openness(answer), *_typed_numbers(answer), *_stated_counts(answer), *_claims(answer)]
         if answer.kind == "attested":
             findings += _stale(answer, held)
         if answer.kind == "computed" and not (
@@ -117,6 +123,17 @@ def _typed_numbers(answer: Answer) -> Iterator[Finding]:
             "is no count of the data is marked so: {=60 seconds}."
         )
         yield _finding("typed_number", answer.question, message, entry="text", count=len(places))
+
+
+def _stated_counts(answer: Answer) -> Iterator[Finding]:
+    """A plan may say so many persons; whether it is the plan or the data that are meant, a reader has to tell."""
+    for match in _STATED.finditer(answer.template):
+        if _NUMBER.search(match[1]) and _COUNTED.search(f"{match[1]}{match[2] or ''}"):
+            message = (
+                "A number of persons, sessions or recordings is marked as no count of the data. If it is one, name the "
+                "fact, such as {persons}."
+            )
+            yield _finding("stated_count", answer.question, message, entry="text", warning=True)
 
 
 def _claims(answer: Answer) -> Iterator[Finding]:

@@ -153,6 +153,11 @@ the data sharing agreement govern, whatever a description leaves out. Numbers of
 `frictionless validate datapackage.json` (release 5) counts no bytes of Parquet files and takes a missing number for one
 below its minimum. Sizes and hashes are checked by `verify`, and by `sha256sum -c SHA256SUMS`.
 """
+    if not release.terms:
+        page += """
+No document carries the data-use terms for programs (codes of the Data Use Ontology, prohibitions in ODRL): nobody has
+stated them. The data steward states them in params.yaml under `catalogue.terms`; until then `TERMS.md` alone tells.
+"""
     if missing:
         table = "\n".join(f"| {gap.standard} | {gap.fact} | {gap.fill} |" for gap in missing)
         page += f"""

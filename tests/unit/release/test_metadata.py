@@ -157,6 +157,13 @@ def test_what_is_missing_is_named(folder: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("stated", [False, True])
+def test_terms_that_no_program_can_read_are_said_to_be_missing(folder: Path, stated: bool) -> None:
+    texts = made(folder, {"terms": TERMS} if stated else {})
+    assert ("catalogue.terms" in texts["metadata/README.md"]) is not stated
+    assert any("DUO_" in text for path, text in texts.items() if path != "metadata/README.md") is stated
+
+
 def test_a_version_has_its_own_doi_and_day(folder: Path) -> None:
     published = {"1.2.0": {"doi": "10.5072/x", "date": "2028-01-31"}, "1.1.0": {"doi": "10.5072/before"}}
     texts = made(folder, {"published": published}, as_of="2027-06-01")

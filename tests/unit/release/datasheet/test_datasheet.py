@@ -330,6 +330,8 @@ class TestCheck:
             ("About 12 % of 1,400 frames.", 2),
             ("(n=29)", 1),
             ("Minus -3.", 1),
+            ("With n40.", 1),
+            ("The N400 of a recording.", 0),
             ("{=60 seconds} of {persons} people, under Apache-2.0 and NCT07262632, AU04_r.", 0),
             ("Since {=2025}, by ISO/IEC {=20889}.", 0),
             ("Forty persons, thirty-one of them twice, in seven folds.", 3),
@@ -339,6 +341,17 @@ class TestCheck:
     def test_numbers_typed_by_hand(self, datasheet: Datasheet, text: str, typed: int) -> None:
         findings = check_datasheet(changed(datasheet, "M1", template=text))
         assert [(f.column, f.count) for f in findings if f.code == "datasheet.typed_number"] == [("M1", typed)][:typed]
+
+    @pytest.mark.parametrize(("text", "doubted"), [
+        ("It holds {=40 participants}.", True),
+        ("It holds {=40} patients with cancer.", True),
+        ("It holds {=forty} recordings.", True),
+        ("Enrolment is planned at {=200}. Participants give consent.", False),
+        ("At most {=60 seconds} of {persons} people.", False),
+    ])  # fmt: skip
+    def test_a_stated_number_of_persons_is_pointed_out(self, datasheet: Datasheet, text: str, doubted: bool) -> None:
+        found = check_datasheet(changed(datasheet, "M1", template=text))
+        assert [f.severity for f in found if f.code == "datasheet.stated_count"] == ["warning"] * doubted
 
     def test_a_stated_number_is_printed_as_it_is(self, facts: Facts) -> None:
         answer = Answer(question="C1", kind="computed", template="At most {= 60 seconds} for {persons}.")
