@@ -31,6 +31,7 @@ Codes: TypeAlias = npt.NDArray[np.int64]
 MISSING = "(missing)"
 
 _MAXIMUM_BYTES = 256 << 20
+_BANDS = 10
 
 _CURE = "Take a fresh copy of the release, or run 'verify' to see what is wrong with it."
 
@@ -284,6 +285,16 @@ def band_names(edges: Sequence[float]) -> list[str]:
     """`[0,50)`, `[50,100]` for the edges 0, 50, 100."""
     last = len(edges) - 2
     return [f"[{low:g},{edges[n + 1]:g}{']' if n == last else ')'}" for n, low in enumerate(edges[:-1])]
+
+
+def tenths_of(column: Mapping[str, Any]) -> list[float]:
+    """The edges of ten bands of a number's declared range, of one band where it declares none; else empty."""
+    if column["dtype"] not in ("integer", "number"):
+        return []
+    low, high = column.get("minimum"), column.get("maximum")
+    if low is None or high is None or low >= high:
+        return [-np.inf, np.inf]
+    return [low + (high - low) * step / _BANDS for step in range(_BANDS + 1)]
 
 
 def _in_bands(values: pa.ChunkedArray, edges: Sequence[float]) -> pa.Array:

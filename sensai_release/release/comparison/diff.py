@@ -120,7 +120,9 @@ def diff_releases(old: Path, new: Path, *, minimum: int = 10, coarse: bool = Fal
             _check_table(side, name)
     before, after = sides
     documents = [_document(root, "reports/policy.json") for root in (old, new)]
-    comparer = Comparer(before, after, minimum, coarse=coarse, tests=tests)
+    sheets = [_document(root, "datasheet.json") for root in (old, new)]
+    targets = _shaped("datasheet.json", _told_labels, *sheets)
+    comparer = Comparer(before, after, minimum, coarse=coarse, tests=tests, targets=targets)
     tables = {
         name: comparer.table(name, unchanged=name in bytes_same)
         for name in sorted(set(before.names) | set(after.names))
@@ -282,6 +284,12 @@ def _answers(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, 
             before.get(question, {}).get(key) != after.get(question, {}).get(key) for key in ("kind", "text", "source")
         )
     )
+
+
+def _told_labels(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]:
+    """The labels whose distributions both datasheets tell, as `table.column`."""
+    told = [frozenset(sheet.get("facts", {}).get("labels", {})) for sheet in (old, new)]
+    return told[0] & told[1]
 
 
 def _risk(root: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from sensai_release.release.tables import (
     Count,
     Flags,
     ReleasedTables,
+    band_names,
     codes_of,
     holders,
     in_order,
@@ -33,6 +34,7 @@ from sensai_release.release.tables import (
     mask_persons,
     mask_rows,
     size_of,
+    tenths_of,
 )
 
 SIGNIFICANT = 0.05
@@ -86,11 +88,19 @@ class TableDiff:
 class Comparer:
     """Compares the tables of two releases and masks what it finds.
 
-    `coarse` also rounds counts down (`mask_rows`); without `tests` distributions are not compared.
+    `coarse` also rounds counts down (`mask_rows`); without `tests` distributions are not compared. `targets` names
+    further labels as `table.column`: what models are to predict, if it has more values than a label column.
     """
 
     def __init__(
-        self, old: ReleasedTables, new: ReleasedTables, minimum: int, *, coarse: bool = False, tests: bool = True
+        self,
+        old: ReleasedTables,
+        new: ReleasedTables,
+        minimum: int,
+        *,
+        coarse: bool = False,
+        tests: bool = True,
+        targets: frozenset[str] = frozenset(),
     ) -> None:
         self._old = old
         self._new = new
@@ -98,6 +108,7 @@ class Comparer:
         self._minimum = minimum
         self._coarse = coarse
         self._tests = tests
+        self._targets = targets
         self._shifts: list[tuple[str, str, bool, Shift]] = []
         self._withheld: list[str] = []
 
@@ -148,21 +159,35 @@ class Comparer:
         """
         result = {}
         for name in sorted(set(self._old.names) & set(self._new.names)):
-            old_labels = label_columns(self._old.dictionaries[name])
-            for column in label_columns(self._new.dictionaries[name]):
-                changed = self._label(name, column) if column in old_labels else None
+            for column, edges in self._label_columns(name).items():
+                changed = self._label(name, column, edges)
                 if changed is not None:
                     result[f"{name}.{column}"] = changed
         return result
 
-    def _label(self, name: str, column: str) -> dict[str, dict[str, Count]] | None:
-        before, after = holders(self._old, name, column), holders(self._new, name, column)
+    def _label_columns(self, name: str) -> dict[str, list[float]]:
+        """The labels that both releases have, each with the edges of its bands if it has too many values to list."""
+        few = [label_columns(side.dictionaries[name]) for side in self._sides]
+        found: dict[str, list[float]] = {}
+        for entry in self._new.dictionaries[name]["columns"]:
+            column = entry["name"]
+            if all(column in labels for labels in few):
+                found[column] = []
+            elif f"{name}.{column}" in self._targets and column in self._old.schema(name).names:
+                edges = tenths_of(entry)
+                if entry.get("categories") or (edges and all(_is_numeric(side, name, column) for side in self._sides)):
+                    found[column] = edges
+        return found
+
+    def _label(self, name: str, column: str, edges: Sequence[float]) -> dict[str, dict[str, Count]] | None:
+        before, after = (holders(side, name, column, edges) for side in self._sides)
         entry = next(entry for entry in self._new.dictionaries[name]["columns"] if entry["name"] == column)
+        declared = band_names(edges) if edges else entry.get("categories") or ()
         ways: dict[str, dict[str, Count]] = {}
         for way, source, other in (("gained", after, before), ("lost", before, after)):
             persons = {
                 value: source.get(value, set()) - other.get(value, set())
-                for value in in_order(before.keys() | after.keys(), entry.get("categories") or ())
+                for value in in_order(before.keys() | after.keys(), declared)
             }
             involved = len(set().union(*persons.values()))
             if 0 < involved < self._minimum:
@@ -297,7 +322,7 @@ class Comparer:
             kinds = [side.schema(name).field(column).type for side in self._sides]
             if any(held.get(column, {}).get("role", "direct_identifier") == "direct_identifier" for held in entries):
                 continue
-            if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
+            if all(_is_numeric(side, name, column) for side in self._sides):
                 found[column] = None
             elif all(pa.types.is_boolean(kind) for kind in kinds):
                 found[column] = (False, True)
@@ -320,7 +345,7 @@ class Comparer:
             f"{name}.{column}" for column, flags in differing.items() if 0 < int(flags.sum()) < self._minimum
         ]
         walk.complete(wanted)
-        labels = label_columns(self._new.dictionaries[name])
+        labels = self._label_columns(name)
         for column in wanted:
             sides = (walk.found.before[column], walk.found.after[column])
             found = _test(*sides, differing[column], self._minimum)
@@ -397,6 +422,12 @@ class Comparer:
 
     def _count(self, side: ReleasedTables, name: str, rows: Flags) -> Count:
         return mask_rows(rows, side.person_codes(name), self._minimum, coarse=self._coarse)
+
+
+def _is_numeric(side: ReleasedTables, name: str, column: str) -> bool:
+    schema = side.schema(name)
+    kind = schema.field(column).type if column in schema.names else pa.null()
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _surplus_rows(codes: Codes, surplus: Codes) -> Flags:

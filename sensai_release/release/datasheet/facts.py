@@ -27,6 +27,7 @@ from sensai_release.release.tables import (
     label_columns,
     mask_rows,
     splits_table,
+    tenths_of,
 )
 
 Value: TypeAlias = int | float | str
@@ -35,7 +36,6 @@ QUERIES = ("tables", "missing", "labels", "subpopulations", "sessions_per_person
 """The groups of facts that an answer can print as tables."""
 
 _POORLY_TRACKED = 0.5
-_BANDS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,14 +263,8 @@ def _targets(tables: ReleasedTables, names: list[str], minimum: int, targets: st
 
 def _persons_by_part(tables: ReleasedTables, name: str, column: Mapping[str, Any]) -> dict[str, int]:
     """Persons by tenth of the declared range of a number, or by category."""
-    edges: list[float] = []
-    parts = list(column.get("categories") or ())
-    if column["dtype"] in ("integer", "number"):
-        low, high = column.get("minimum"), column.get("maximum")
-        edges = [-np.inf, np.inf]
-        if low is not None and high is not None and low < high:
-            edges = [low + (high - low) * step / _BANDS for step in range(_BANDS + 1)]
-        parts = band_names(edges)
+    edges = tenths_of(column)
+    parts = band_names(edges) if edges else list(column.get("categories") or ())
     held = holders(tables, name, column["name"], edges)
     return {part: len(held.get(part, ())) for part in in_order({*parts, *held}, parts)} if held else {}
 

@@ -145,6 +145,26 @@ def test_who_left_and_who_changed_are_not_told_apart(
     assert found.labels["participants.group"]["lost"]["pain"] == lost
 
 
+@pytest.mark.parametrize("told", [(True, True), (True, False), (False, False)])
+def test_a_target_of_many_values_is_a_label_by_bands(
+    tables: Tables, dictionaries: Any, write_release: Write, told: tuple[bool, bool]
+) -> None:
+    entry = next(entry for entry in dictionaries["pain_scores"]["columns"] if entry["name"] == "nrs_self")
+    entry["maximum"] = 100
+    roots = []
+    for score, version, known in ((5, "1.0.0", told[0]), (95, "1.1.0", told[1])):
+        scores = pa.array([score if number < 24 else 100 for number in range(48)], pa.int64())
+        tables["pain_scores"] = with_column(tables["pain_scores"], "nrs_self", scores)
+        roots.append(write_release(tables, version))
+        facts = {"labels": {"pain_scores.nrs_self": {}} if known else {}}
+        (roots[-1] / "datasheet.json").write_text(json.dumps({"answers": [], "facts": facts}), encoding="utf-8")
+    found = diff_releases(*roots)
+    shifted = {(entry["column"], entry["label"]) for entry in found.shifts["columns"] if entry["shifted"]}
+    assert shifted == {("nrs_self", all(told))}
+    bands = {"gained": {"[0,10)": 0, "[90,100]": 12}, "lost": {"[0,10)": 12, "[90,100]": 0}}
+    assert found.labels == ({"pain_scores.nrs_self": bands} if all(told) else {})
+
+
 def test_missing_equals_missing_and_order_means_nothing(tables: Tables, write_release: Write) -> None:
     values = tables["face_windows"]["AU04_r_mean"].to_pylist()
     old_table = with_column(tables["face_windows"], "AU04_r_mean", pa.array([None, float("nan"), *values[2:]]))
