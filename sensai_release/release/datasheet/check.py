@@ -27,7 +27,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 # What a release counts itself, right behind a number that was marked as none of its counts.
-_STATED = re.compile(r"\{=([^{}]*)\}(\W+\w+)?")
+_STATED = re.compile(r"\{=([^{}]*)\}(\s+\w+)?")
 _COUNTED = re.compile(
     r"\b(?:participants?|patients?|persons?|people|individuals?|subjects?|sessions?|recordings?)\b", re.IGNORECASE
 )

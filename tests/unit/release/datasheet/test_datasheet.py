@@ -348,6 +348,7 @@ class TestCheck:
         ("It holds {=forty} recordings.", True),
         ("Enrolment is planned at {=200}. Participants give consent.", False),
         ("At most {=60 seconds} of {persons} people.", False),
+        ("At most {=60}. Sessions are repeated.", False),
     ])  # fmt: skip
     def test_a_stated_number_of_persons_is_pointed_out(self, datasheet: Datasheet, text: str, doubted: bool) -> None:
         found = check_datasheet(changed(datasheet, "M1", template=text))
