@@ -5,7 +5,8 @@
 Writes two synthetic releases (1.8 million rows of 50 columns; 1 % of the cells changed, 1 % of the rows gone and as
 many new) and a third in which one recording alone differs from the first. Then every contender runs as a whole process,
 in turn, several times: seconds, peak memory, ratios. datacompy, pandas and duckdb live in an environment of their own
-below FOLDER, made on the first run; one that cannot be installed is left out. Rows and cells must be the same in all.
+below FOLDER, made on the first run, and so does pandas 2, whose texts take more time and memory; one that cannot be
+installed is left out. Rows and cells must be the same in all.
 """
 
 from __future__ import annotations
@@ -23,7 +24,13 @@ from typing import Any
 KEY = ("session_id", "frame")
 FEATURES = 48
 SEED = 20_260_131
-OTHERS = ("pandas", "datacompy", "duckdb")
+OTHERS = {
+    "pandas": "environment",
+    "pandas 2": "environment-2",
+    "datacompy": "environment",
+    "duckdb": "environment",
+}
+PACKAGES = {"environment": ("pyarrow pandas", "datacompy", "duckdb"), "environment-2": ("pyarrow pandas<3",)}
 NAMES = [f"AU{number:02d}_r" for number in range(FEATURES)]
 
 
@@ -146,18 +153,19 @@ CONTENDERS = {
     "ours": lambda old, new: ours(old, new, tests=False),
     "ours with tests": lambda old, new: ours(old, new, tests=True),
     "pandas": with_pandas,
+    "pandas 2": with_pandas,
     "datacompy": with_datacompy,
     "duckdb": with_duckdb,
 }
 
 
-def environment(folder: Path) -> Path:
-    """The interpreter of the environment for the others."""
-    python = folder / "environment" / "bin" / "python"
+def environment(folder: Path, name: str) -> Path:
+    """The interpreter of an environment for others."""
+    python = folder / name / "bin" / "python"
     if not python.exists():
-        venv.create(folder / "environment", with_pip=True)
-        for package in ("pyarrow pandas", "datacompy", "duckdb"):
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *package.split()], check=False)
+        venv.create(folder / name, with_pip=True)
+        for packages in PACKAGES[name]:
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *packages.split()], check=False)
     return python
 
 
@@ -191,13 +199,13 @@ def main() -> None:
     if not data.exists():
         generate(data.with_name("unfinished"), given.recordings, rows)
         data.with_name("unfinished").rename(data)
-    other = environment(given.folder)
+    environments = {name: environment(given.folder, name) for name in PACKAGES}
     for label, new in (("1 % of cells and rows changed", "new"), ("one recording changed", "near")):
         best: dict[str, tuple[float, float]] = {}
         results = {}
         for _ in range(given.rounds):
             for contender in CONTENDERS:
-                python = other if contender in OTHERS else sys.executable
+                python = environments[OTHERS[contender]] if contender in OTHERS else sys.executable
                 seconds, peak, results[contender] = measure(python, contender, data / "old", data / new)
                 if results[contender] is not None:
                     known = best.get(contender, (seconds, peak))
