@@ -298,7 +298,7 @@ def tenths_of(column: Mapping[str, Any]) -> list[float]:
 
 
 def _in_bands(values: pa.ChunkedArray, edges: Sequence[float]) -> pa.Array:
-    numbers = np.asarray(values.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    numbers = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
     place = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
     return pa.array(band_names(edges)).take(pa.array(place, pa.int64(), mask=np.isnan(numbers)))
 

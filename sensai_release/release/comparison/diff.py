@@ -19,6 +19,7 @@ import pyarrow as pa
 from sensai_release.errors import ReleaseFormatError
 from sensai_release.release.comparison.policydiff import policy_changes
 from sensai_release.release.comparison.tablediff import Comparer, TableDiff
+from sensai_release.release.conformance import ARROW_TYPES
 from sensai_release.release.layout import CANDIDATE, ENVELOPE, MANIFEST, PROOF
 from sensai_release.release.tables import Count, ReleasedTables, load_dictionaries, read_json_object
 from sensai_release.release.told_links import told_links
@@ -243,7 +244,7 @@ def _check_table(side: ReleasedTables, name: str) -> None:
           for link in (links if isinstance(links, list) else [None]) for key in ("column", "references")),
         about.get("person_key") or "",
     )  # fmt: skip
-    if not all(isinstance(text, str) for text in texts):
+    if not all(isinstance(text, str) for text in texts) or not all(map(_is_column, entries)):
         raise ReleaseFormatError(f"schemas/{name}.json", "is not a data dictionary", _CURE)
     schema = side.schema(name)
     if len(set(schema.names)) < len(schema.names):
@@ -251,6 +252,18 @@ def _check_table(side: ReleasedTables, name: str) -> None:
     for kind in schema.types:
         if not any(fits(kind) for fits in _KINDS):
             raise ReleaseFormatError(f"data/{name}", "has a column of a type that no release holds", _CURE)
+
+
+def _is_column(entry: Mapping[str, Any]) -> bool:
+    """Whether what is read of a column has the form that dictionary.schema.json gives it; jsonschema loads slowly."""
+    ends, categories = (entry.get("minimum"), entry.get("maximum")), entry.get("categories")
+    return (
+        isinstance(entry.get("dtype"), str)
+        and entry["dtype"] in ARROW_TYPES
+        and all(end is None or isinstance(end, (int, float)) for end in ends)
+        and (categories is None or isinstance(categories, list))
+        and all(isinstance(category, (str, int, float)) for category in categories or ())
+    )
 
 
 def _shaped(place: str, read: Callable[..., Any], *documents: Any) -> Any:

@@ -156,7 +156,7 @@ def test_a_target_of_many_values_is_a_label_by_bands(
         scores = pa.array([score if number < 24 else 100 for number in range(48)], pa.int64())
         tables["pain_scores"] = with_column(tables["pain_scores"], "nrs_self", scores)
         roots.append(write_release(tables, version))
-        facts = {"labels": {"pain_scores.nrs_self": {}} if known else {}}
+        facts: dict[str, Any] = {"labels": {"pain_scores.nrs_self": {}} if known else {}}
         (roots[-1] / "datasheet.json").write_text(json.dumps({"answers": [], "facts": facts}), encoding="utf-8")
     found = diff_releases(*roots)
     shifted = {(entry["column"], entry["label"]) for entry in found.shifts["columns"] if entry["shifted"]}
@@ -444,6 +444,36 @@ class TestRefusals:
         (new / "schemas" / "sessions.json").unlink()
         with pytest.raises(ReleaseFormatError, match="no data dictionary"):
             diff_releases(old, new)
+
+    @pytest.mark.parametrize("broken", [
+        {"dtype": None}, {"dtype": []}, {"dtype": "text"}, {"minimum": "0"}, {"maximum": [1]}, {"categories": "pain"},
+        {"categories": [["pain"]]}, {"categories": {"pain": 1}},
+    ])  # fmt: skip
+    def test_a_dictionary_of_another_shape(
+        self, tables: Tables, dictionaries: Any, write_release: Write, broken: dict[str, Any]
+    ) -> None:
+        old = write_release(tables)
+        next(entry for entry in dictionaries["pain_scores"]["columns"] if entry["name"] == "nrs_self").update(broken)
+        new = write_release(tables, "1.1.0")
+        for pair in ((old, new), (new, old)):
+            with pytest.raises(ReleaseFormatError, match=r"^schemas/pain_scores\.json: is not a data dictionary"):
+                diff_releases(*pair)
+
+    def test_a_target_beyond_what_a_float_can_hold(
+        self, tables: Tables, dictionaries: Any, write_release: Write
+    ) -> None:
+        entry = next(entry for entry in dictionaries["pain_scores"]["columns"] if entry["name"] == "nrs_self")
+        entry["maximum"] = 100
+        roots = []
+        for version, score in (("1.0.0", 2**62 + 1), ("1.1.0", 5)):
+            scores = pa.array([score] * 48, pa.int64())
+            tables["pain_scores"] = with_column(tables["pain_scores"], "nrs_self", scores)
+            roots.append(write_release(tables, version))
+            facts: dict[str, Any] = {"labels": {"pain_scores.nrs_self": {}}}
+            (roots[-1] / "datasheet.json").write_text(json.dumps({"answers": [], "facts": facts}), encoding="utf-8")
+        found = diff_releases(*roots)
+        assert found.tables["pain_scores"].cells_changed == {"nrs_self": 48}
+        assert found.labels["pain_scores.nrs_self"]["gained"] == {"[0,10)": 24, "[90,100]": 0}
 
     def test_a_link(self, tables: Tables, write_release: Write) -> None:
         old, new = write_release(tables), write_release(tables, "1.1.0")
