@@ -102,8 +102,9 @@ def synth(
             seed=seed,
             on_progress=progress,
         )
-    screen.document({"ok": True, "synthetic": True, "participants": participants, "left_out": list(left_out(schemas))})
-    for name in left_out(schemas):
+    absent = left_out(schemas)
+    screen.document({"ok": True, "synthetic": True, "participants": participants, "left_out": list(absent)})
+    for name in absent:
         screen.say(
             f"Not made: {name}. Recordings are invented for OpenFace and openSMILE only; add such files yourself."
         )

@@ -68,7 +68,7 @@ def persons_affected(old: ReleasedTables, new: ReleasedTables, tables: Sequence[
             for column in label_columns(dictionary):
                 groups[f"{name}.{column}"] = _by_group(old, new, name, column, involved, minimum)
     shown = mask_persons(len(changed), len(kept - changed), minimum)
-    counted = (part for name in by_table for part in _counted_elsewhere(old, new, name))
+    counted = (part for name, persons in by_table.items() for part in _counted_elsewhere(old, new, name, persons))
     if isinstance(shown, int) and any(0 < len(changed - part) < minimum for part in counted):
         shown = f">={minimum}"
         for ways in (ways for cells in groups.values() for ways in cells.values()):
@@ -76,16 +76,20 @@ def persons_affected(old: ReleasedTables, new: ReleasedTables, tables: Sequence[
     return Affected(changed=shown, groups=groups, not_counted=large)
 
 
-def _counted_elsewhere(old: ReleasedTables, new: ReleasedTables, name: str) -> Iterator[frozenset[str]]:
-    """Where each person has one row, the persons behind changed rows and cells: `tablediff` prints how many."""
+def _counted_elsewhere(
+    old: ReleasedTables, new: ReleasedTables, name: str, changed: frozenset[str]
+) -> Iterator[frozenset[str]]:
+    """Where each person has one row, the persons behind changed rows and cells: `tablediff` prints how many.
+
+    `changed` are those of both releases who differ in the table.
+    """
     for side in (old, new):
         people = side.persons(name)
         if people is None or len(people.unique()) < len(people):
             return
-    kept = old.everyone() & new.everyone()
-    yield kept & _differing(old, new, name)
+    yield changed
     for column in old.schema(name).names:
-        yield kept & _differing(old, new, name, (column,))
+        yield changed & _differing(old, new, name, (column,))
 
 
 def _differing(old: ReleasedTables, new: ReleasedTables, name: str, columns: Sequence[str] | None = None) -> set[str]:

@@ -52,3 +52,8 @@ def refined(codes: Codes, ours: Codes) -> Codes:
     """
     _, numbers = np.unique(codes * (int(ours.max(initial=0)) + 1) + ours, return_inverse=True)
     return np.asarray(numbers)
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether cells of this type are numbers; truth values are none."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))

@@ -139,7 +139,7 @@ def diff_releases(old: Path, new: Path, *, minimum: int = 10, coarse: bool = Fal
         participants=comparer.participants(),
         sessions=_sessions(tables, [_session_table(*pair) for pair in ((old, before), (new, after))]),
         policy=_shaped("reports/policy.json", policy_changes, *documents) if all(documents) else (),
-        answers=_changed_answers(old, new),
+        answers=_shaped("datasheet.json", _answers, *sheets),
         shifts=comparer.shifts(),
         labels=comparer.labels(),
         risk={way: _shaped("reports/risk.json", _risk, root) for way, root in (("before", old), ("after", new))},

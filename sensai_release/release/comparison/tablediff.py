@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from sensai_release.privacy.masking import mask_counts, rounded
-from sensai_release.release.comparison.arrays import refined
+from sensai_release.release.comparison.arrays import is_number, refined
 from sensai_release.release.comparison.rowmatch import TableRows, match_rows, person_numbers
 from sensai_release.release.comparison.shift import Shift, compare_categories, compare_numbers, holm
 from sensai_release.release.comparison.tally import WAYS, Changes, Distribution
@@ -168,14 +168,16 @@ class Comparer:
     def _label_columns(self, name: str) -> dict[str, list[float]]:
         """The labels that both releases have, each with the edges of its bands if it has too many values to list."""
         few = [label_columns(side.dictionaries[name]) for side in self._sides]
+        schemas = [side.schema(name) for side in self._sides]
         found: dict[str, list[float]] = {}
         for entry in self._new.dictionaries[name]["columns"]:
             column = entry["name"]
             if all(column in labels for labels in few):
                 found[column] = []
-            elif f"{name}.{column}" in self._targets and column in self._old.schema(name).names:
+            elif f"{name}.{column}" in self._targets and all(column in schema.names for schema in schemas):
                 edges = tenths_of(entry)
-                if entry.get("categories") or (edges and all(_is_numeric(side, name, column) for side in self._sides)):
+                numbers = all(is_number(schema.field(column).type) for schema in schemas)
+                if numbers if edges else entry.get("categories"):
                     found[column] = edges
         return found
 
@@ -322,7 +324,7 @@ class Comparer:
             kinds = [side.schema(name).field(column).type for side in self._sides]
             if any(held.get(column, {}).get("role", "direct_identifier") == "direct_identifier" for held in entries):
                 continue
-            if all(_is_numeric(side, name, column) for side in self._sides):
+            if all(is_number(kind) for kind in kinds):
                 found[column] = None
             elif all(pa.types.is_boolean(kind) for kind in kinds):
                 found[column] = (False, True)
@@ -422,12 +424,6 @@ class Comparer:
 
     def _count(self, side: ReleasedTables, name: str, rows: Flags) -> Count:
         return mask_rows(rows, side.person_codes(name), self._minimum, coarse=self._coarse)
-
-
-def _is_numeric(side: ReleasedTables, name: str, column: str) -> bool:
-    schema = side.schema(name)
-    kind = schema.field(column).type if column in schema.names else pa.null()
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _surplus_rows(codes: Codes, surplus: Codes) -> Flags:

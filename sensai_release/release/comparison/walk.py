@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensai_release.release.comparison.arrays import Floats, flags_of, floats_of, numbers_of, rows_of
+from sensai_release.release.comparison.arrays import Floats, flags_of, floats_of, is_number, numbers_of, rows_of
 from sensai_release.release.comparison.chunks import compare_bytes
 from sensai_release.release.comparison.pairs import Cut, Pairs
 from sensai_release.release.comparison.rowmatch import RowMatch, TableRows
@@ -204,7 +204,7 @@ class Walk:
         else:
             chosen = (old, cut.cells(new))
             at = pairs.matched_of(np.flatnonzero(unequal(*chosen)))
-            numeric = all(_is_number(values.type) for values in chosen)
+            numeric = all(is_number(values.type) for values in chosen)
             taken = [
                 floats_of(held) if numeric else _presence(held)
                 for held in (values.take(rows_of(at)) for values in chosen)
@@ -220,7 +220,7 @@ def unequal(old: pa.ChunkedArray, new: pa.ChunkedArray) -> Flags:
     """Where two columns differ; a missing value (null or NaN) equals a missing one. Numbers are compared by value."""
     missing = [flags_of(pc.is_null(array, nan_is_null=True)) for array in (old, new)]
     either, both = missing[0] | missing[1], missing[0] & missing[1]
-    if old.type != new.type and not all(_is_number(array.type) for array in (old, new)):
+    if old.type != new.type and not all(is_number(array.type) for array in (old, new)):
         return np.asarray(~both)
     differs = flags_of(pc.not_equal(old, new))
     return np.asarray(np.where(either, ~both, differs))
@@ -229,10 +229,6 @@ def unequal(old: pa.ChunkedArray, new: pa.ChunkedArray) -> Flags:
 def _is_plain(values: pa.ChunkedArray) -> bool:
     """Whether cells can be compared as they lie in memory: integers with missing ones, texts, truth values cannot."""
     return bool(values.type == pa.float64() or (pa.types.is_integer(values.type) and not values.null_count))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _presence(values: pa.ChunkedArray) -> Floats:

@@ -64,15 +64,8 @@ def check_datasheet(datasheet: Datasheet, facts: Facts | None = None) -> tuple[F
         findings += [*_openness(answer), *_typed_numbers(answer), *_stated_counts(answer), *_claims(answer)]
         if answer.kind == "attested":
             findings += _stale(answer, held)
-        if answer.kind == "computed" and not (
-            answer.query or held.values.keys() & set(facts_named_in(answer.template))
-        ):
-            message = (
-                "The answer is of the kind 'computed' and names nothing that was counted. Name a fact or a query, or "
-            )
-            findings.append(
-                _finding("not_computed", answer.question, f"{message}give it the kind 'recorded' and its source.")
-            )
+        if answer.kind == "computed":
+            findings += _not_computed(answer, held)
     contradicted = list(find_contradictions(datasheet.answers, held))
     blamed = {finding.column for finding in contradicted}
     findings += contradicted
@@ -111,6 +104,15 @@ def _stale(answer: Answer, facts: Facts) -> Iterator[Finding]:
     if why is not None:
         message = f"The answer is stale: {why}. Read it again, and mend it or attest it: 'datasheet --attest'."
         yield _finding("stale", answer.question, message)
+
+
+def _not_computed(answer: Answer, facts: Facts) -> Iterator[Finding]:
+    if not answer.query and facts.values.keys().isdisjoint(facts_named_in(answer.template)):
+        message = (
+            "The answer is of the kind 'computed' and names nothing that was counted. Name a fact or a query, or give "
+            "it the kind 'recorded' and its source."
+        )
+        yield _finding("not_computed", answer.question, message)
 
 
 def _typed_numbers(answer: Answer) -> Iterator[Finding]:
